@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tables, who fills them, and how a flow's cookie names its owner.
+
+Table numbers, app numbers, kinds and drop reasons stand here once. Numbers are part of what is installed on running
+switches: they may be added to, never re-used for something else.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import Final, Self
+
+
+class Table(enum.IntEnum):
+    """OpenFlow tables in the order a packet passes them. The gaps are for stages to come."""
+
+    CLASSIFY = 0
+    """Where a frame comes from: workload port, tunnel, provider bridge."""
+    TUNNEL = 2
+    """Frames from a known tunnel peer: VNI to network."""
+    PORT_SECURITY = 10
+    """From a workload only with MAC, ARP sender and IP source it owns; no DHCP server or router answers."""
+    ND_SECURITY = 12
+    """IPv6 of an owned source: neighbour discovery only about owned addresses; no router advertisements."""
+    RESPONDERS = 20
+    """ARP and ND answered, DHCP punted."""
+    ND_REPLY = 22
+    """Second half of the ND answer: its option exists only once the message is an advertisement."""
+    SWITCHING = 60
+    """(network, MAC) to local port, tunnel peer, provider bridge, or flooding."""
+    FLOOD = 62
+    """One copy to the other hosts of the network."""
+    FLOOD_LOCAL = 64
+    """Which chunks of local ports get a copy."""
+    FLOOD_CHUNK = 66
+    """One copy to each local port of a chunk."""
+    OUTPUT = 80
+    """To the local port, by its key."""
+
+
+class App(enum.IntEnum):
+    """Who computes a flow. Each member is a module of `sdnctl.apps`."""
+
+    PIPELINE = 1
+    CLASSIFY = 2
+    PORT_SECURITY = 3
+    RESPONDERS = 4
+    DHCP = 5
+    SWITCHING = 6
+    OUTPUT = 7
+
+
+class Kind(enum.IntEnum):
+    """What kind of object a flow belongs to; with the object's key, that is its owner."""
+
+    HOST = 1
+    NETWORK = 2
+    PORT = 3
+
+
+class Reason(enum.IntEnum):
+    """Why a flow drops. NONE is for flows that do not drop. The text is what users and metrics see."""
+
+    text: str
+
+    def __new__(cls, value: int, text: str) -> Self:
+        member = int.__new__(cls, value)
+        member._value_ = value
+        member.text = text
+        return member
+
+    NONE = 0, "not dropped"
+    UNKNOWN_SOURCE = 1, "came in on an interface that is no bound port, tunnel or provider bridge"
+    TAGGED = 2, "a workload sent a frame with a VLAN tag"
+    UNKNOWN_PEER = 3, "tunnelled frame from an address that is no host of ours"
+    UNKNOWN_VNI = 4, "tunnelled frame for a network without a port on this host"
+    UNKNOWN_TAG = 5, "frame from a provider bridge with a tag of no network here"
+    FOREIGN_MAC = 6, "a workload sent from a MAC address that is not its own"
+    FOREIGN_ARP = 7, "a workload sent ARP for an address that is not its own"
+    FOREIGN_IPV4 = 8, "a workload sent from an IPv4 address that is not its own"
+    FOREIGN_IPV6 = 9, "a workload sent from an IPv6 address that is not its own"
+    FOREIGN_ND = 10, "a workload sent neighbour discovery about an address or MAC that is not its own"
+    ROUTER_ADVERTISEMENT = 11, "a workload sent a router advertisement or a redirect"
+    DHCP_SERVER = 12, "a workload sent answers of a DHCP server"
+    DHCP_CLIENT = 13, "DHCP from a port for which there is no lease"
+    ETHERTYPE = 14, "a workload sent a protocol that is neither IPv4, IPv6 nor ARP"
+    RESERVED_MAC = 15, "sent to a link-local multicast MAC address (01:80:c2:00:00:0x)"
+    UNKNOWN_MAC = 16, "no port of the network has the destination MAC address"
+    NO_UNDERLAY = 17, "the host has no way to the other hosts of this network"
+    MISS = 18, "nothing in this table knows the packet (this is a bug of ours)"
+    PORT_DOWN = 19, "the port is administratively down"
+    SNAP = 20, "a workload sent an 802.3 frame with LLC or SNAP header"
+
+
+COOKIE_MAGIC: Final = 0x5D
+"""First byte of the cookie of every flow of ours. Flows without it are somebody else's and are left alone."""
+
+COOKIE_MAGIC_MASK: Final = 0xFF << 56
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Who a flow belongs to. The cookie says it on the wire:
+
+        magic 8 | app 8 | kind 8 | reason 8 | key of the object 32
+    """
+
+    app: App
+    kind: Kind
+    key: int
+
+    def cookie(self, reason: Reason = Reason.NONE) -> int:
+        return COOKIE_MAGIC << 56 | self.app << 48 | self.kind << 40 | reason << 32 | self.key
+
+
+def read_cookie(cookie: int) -> tuple[Owner, Reason] | None:
+    """Owner and drop reason of a flow of ours; None for anybody else's cookie or numbers of another version."""
+    if cookie >> 56 != COOKIE_MAGIC:
+        return None
+    try:
+        app, kind, reason = App(cookie >> 48 & 0xFF), Kind(cookie >> 40 & 0xFF), Reason(cookie >> 32 & 0xFF)  # type: ignore[call-arg]
+    except ValueError:
+        return None
+    return Owner(app, kind, cookie & 0xFFFFFFFF), reason

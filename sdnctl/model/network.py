@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Networks and subnets, as far as the data plane and the responders need them."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from netaddr import IPAddress, IPNetwork
+
+from sdnctl.model.ids import NetworkKey
+
+
+class NetworkType(enum.StrEnum):
+    """How frames of a network travel between hosts."""
+
+    FLAT = "flat"
+    """Untagged on a provider bridge."""
+    VLAN = "vlan"
+    """With an 802.1Q tag, the segmentation id, on a provider bridge."""
+    VXLAN = "vxlan"
+    """In VXLAN with the segmentation id as VNI."""
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """One L2 domain."""
+
+    id: str
+    key: NetworkKey
+    project_id: str
+    name: str
+    type: NetworkType
+    physical_network: str | None
+    segmentation_id: int | None
+    mtu: int
+    shared: bool = False
+    admin_state_up: bool = True
+    dns_domain: str = ""
+
+    def __post_init__(self) -> None:
+        if (self.physical_network is None) != (self.type is NetworkType.VXLAN):
+            raise ValueError(f"network {self.id}: {self.type} and physical network {self.physical_network!r}")
+        if (self.segmentation_id is None) != (self.type is NetworkType.FLAT):
+            raise ValueError(f"network {self.id}: {self.type} and segmentation id {self.segmentation_id!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class HostRoute:
+    """A route told to guests by DHCP."""
+
+    destination: IPNetwork
+    nexthop: IPAddress
+
+
+@dataclass(frozen=True, slots=True)
+class Subnet:
+    """One address range of a network."""
+
+    id: str
+    network_id: str
+    cidr: IPNetwork
+    gateway_ip: IPAddress | None
+    enable_dhcp: bool = True
+    dns_nameservers: tuple[IPAddress, ...] = ()
+    host_routes: tuple[HostRoute, ...] = ()
+
+    @property
+    def version(self) -> int:
+        return int(self.cidr.version)
