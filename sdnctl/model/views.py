@@ -111,7 +111,11 @@ class Neighbour:
 
 @dataclass(frozen=True, slots=True)
 class Station:
-    """Where frames for one MAC of a network go. More than one owner of a MAC: no Station, the MAC is flooded."""
+    """Where frames for one MAC of a network go.
+
+    Exactly one of `ofport` (here) and `peer` (another host) is set; with neither, several ports may use the MAC (an
+    allowed address pair) and frames for it are flooded.
+    """
 
     key: PortKey
     network: NetworkKey
@@ -121,4 +125,5 @@ class Station:
     vni: int | None
     tunnel_ofport: Ofport | None
     peer: int | None
-    """IPv4 tunnel address of that other host, for vxlan; flat and vlan reach unknown MACs by the provider bridge."""
+    """IPv4 tunnel address of that other host. On flat and vlan networks remote MACs have no Station at all: what is not
+    local goes out by the provider bridge."""

@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Units: the pieces in which a host's flows are computed, compared and sent.
+
+A unit is one object seen from one host. It yields all the flows of that object there, and no other unit yields the
+same flow. A change names the units it may touch; recomputing one too many only costs time.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import NamedTuple
+
+
+class UnitKind(enum.IntEnum):
+    """One member per view of `sdnctl.model.views`."""
+
+    HOST = 1
+    PEER = 2
+    """`id` is the other host's."""
+    NETWORK = 3
+    CHUNK = 4
+    """`id` is the network's, `number` the chunk's."""
+    PORT = 5
+    NEIGHBOUR = 6
+    STATION = 7
+    """`id` is the network's, `number` the MAC."""
+
+
+class Unit(NamedTuple):
+    """Which object; the host is known from where the unit is kept."""
+
+    kind: UnitKind
+    id: str = ""
+    number: int = 0
+
+
+HOST_UNIT = Unit(UnitKind.HOST)
