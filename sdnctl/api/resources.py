@@ -1,0 +1,559 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The resources of the API: one table each. Everything the API says of an attribute, it says here and nowhere else.
+
+From these tables come validation of bodies, who may set and who sees an attribute, filters and sort keys, the OpenAPI
+document and the options of the command line. A further resource is a table here, an entry in `RESOURCES`, and its
+semantics in the store. A row reads
+
+    Attribute(name, type, may, help, default=, set_by=, change_by=, seen_by=, alias=)
+
+`may` says what a request may do with it: CREATE (in a POST), UPDATE (in a PUT), FILTER (`?name=`), SORT (`sort_key=`).
+`default` is what a POST without it means; ABSENT leaves that to the store, REQUIRED refuses. `alias` is the extension
+that brings the attribute; "core" is the Networking API itself.
+
+What depends on other objects (a subnet inside its network's, a free address, a network shared with the caller) is not
+here: the store checks it inside the transaction. This module imports neither webob nor SQLAlchemy.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from sdnctl.api.attributes import (
+    Address,
+    Boolean,
+    Choice,
+    Cidr,
+    Field,
+    Integer,
+    Json,
+    ListOf,
+    Mac,
+    MapOf,
+    OrNull,
+    Record,
+    Text,
+    Type,
+    Uuid,
+)
+
+
+class May(enum.Flag):
+    """What a request may do with an attribute."""
+
+    NOTHING = 0
+    CREATE = enum.auto()
+    UPDATE = enum.auto()
+    FILTER = enum.auto()
+    SORT = enum.auto()
+
+
+class Default(enum.Enum):
+    """What a POST without the attribute means, where that is no value."""
+
+    ABSENT = enum.auto()
+    """The store chooses; null would be something else."""
+    REQUIRED = enum.auto()
+    """The request is refused."""
+    CALLER = enum.auto()
+    """The caller's project."""
+
+
+READ_ONLY: Final = May.NOTHING
+CREATE: Final = May.CREATE
+UPDATE: Final = May.UPDATE
+FILTER: Final = May.FILTER
+EDIT: Final = May.CREATE | May.UPDATE
+FIND: Final = May.FILTER | May.SORT
+ABSENT: Final = Default.ABSENT
+REQUIRED: Final = Default.REQUIRED
+CALLER: Final = Default.CALLER
+
+Roles = frozenset[str]
+"""Who: a caller with any of these roles."""
+EVERYONE: Final[Roles] = frozenset({"reader", "member", "manager", "admin", "service"})
+WRITERS: Final[Roles] = frozenset({"member", "manager", "admin", "service"})
+MANAGERS: Final[Roles] = frozenset({"manager", "admin"})
+ADMIN: Final[Roles] = frozenset({"admin"})
+ADMIN_OR_SERVICE: Final[Roles] = frozenset({"admin", "service"})
+SERVICE: Final[Roles] = frozenset({"service"})
+NOBODY: Final[Roles] = frozenset()
+
+SYNONYMS: Final[Mapping[str, str]] = {"tenant_id": "project_id"}
+"""Old names of attributes: accepted wherever the right one is, and answered beside it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """One row of a resource's table."""
+
+    name: str
+    type: Type
+    may: May
+    help: str
+    default: object = ABSENT
+    set_by: Roles = EVERYONE
+    """Who may send it in a POST, and in a PUT unless `change_by` says otherwise."""
+    change_by: Roles | None = None
+    seen_by: Roles = EVERYONE
+    """Who finds it in answers; for the others the key is absent."""
+    alias: str = "core"
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """A request below an object: `METHOD /v2.0/{collection}/{id}/{name}`.
+
+    A PUT takes `takes` as its body, under the key `name`; a GET takes it from the query.
+    """
+
+    name: str
+    method: str
+    takes: Record
+    help: str
+    used_by: Roles
+    alias: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One kind of object."""
+
+    name: str
+    """In the singular: the key of bodies, and the kind the store knows it by."""
+    collection: str
+    help: str
+    attributes: tuple[Attribute, ...]
+    actions: tuple[Action, ...] = ()
+    used_by: Roles = EVERYONE
+    """Who may use it at all; for the others every object of it is 404, and the collection 403."""
+    tagged: bool = True
+    """It has the sub-resource `tags`."""
+    error: str = ""
+    """What starts the types of its errors: `Network` in `NetworkNotFound`."""
+    by_name: Mapping[str, Attribute] = field(init=False, repr=False, compare=False)
+    """The attributes by name, synonyms among them."""
+
+    def __post_init__(self) -> None:
+        by_name = {attribute.name: attribute for attribute in self.attributes}
+        if len(by_name) != len(self.attributes):
+            raise ValueError(f"{self.name}: an attribute stands twice in the table")
+        by_name.update({old: by_name[right] for old, right in SYNONYMS.items() if right in by_name})
+        object.__setattr__(self, "by_name", by_name)
+
+    def names(self, may: May) -> tuple[str, ...]:
+        """Names of the attributes a request may do `may` with, in the table's order."""
+        return tuple(attribute.name for attribute in self.attributes if may in attribute.may)
+
+
+# ---------------------------------------------------------------------------------------------- types used repeatedly
+
+NAME: Final = Text()
+TIME: Final = Text(longest=20, metavar="TIME")
+TAG: Final = Text(longest=255, shortest=1, metavar="TAG")
+TAGS: Final = ListOf(TAG, longest=50, unique=True)
+STATUS: Final = Choice(("ACTIVE", "DOWN", "ERROR"))
+IP_VERSION: Final = Choice((4, 6))
+HOST_NAME: Final = Text(255, 1, r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", "a host name", metavar="HOST")
+PHYSICAL_NETWORK: Final = Text(64, 1, r"[A-Za-z0-9._-]+", "a name of letters, digits, dots, dashes", metavar="PHYSNET")
+INTERFACE: Final = Text(15, 1, r"[^/\s:\"',]+", "an interface name: no spaces, slashes, colons, quotes", metavar="NAME")
+_LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+DNS_NAME: Final = Text(
+    255, 0, rf"({_LABEL}(\.{_LABEL})*\.?)?", "a DNS name like vm1 or vm1.example.org.", metavar="NAME"
+)
+DNS_DOMAIN: Final = Text(
+    255, 0, rf"({_LABEL}\.)*", "a DNS domain that ends with a dot, like example.org.", metavar="DOMAIN"
+)
+_REMOTE = r"(tcp|ssl):(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}|unix:/[^\s]+"
+REMOTE: Final = Text(
+    255,
+    1,
+    _REMOTE,
+    "an OVSDB remote: tcp:HOST:PORT, ssl:HOST:PORT or unix:/PATH",
+    metavar="tcp:IP:PORT|ssl:IP:PORT|unix:PATH",
+)
+TARGET: Final = Text(
+    255,
+    1,
+    _REMOTE,
+    "a controller target: tcp:IP:PORT, ssl:IP:PORT or unix:/PATH",
+    metavar="tcp:IP:PORT|ssl:IP:PORT|unix:PATH",
+)
+
+# ------------------------------------------------------------------------------------------- attributes of all of them
+
+ID: Final = Attribute("id", Uuid(), FIND, "The object's id.")
+
+OWNER: Final = Attribute("project_id", Text(shortest=1, metavar="PROJECT"), CREATE | FIND, "Owner.", default=CALLER)
+
+STANDARD: Final = (
+    Attribute("description", Text(), EDIT | FILTER, "Free text.", default="", alias="standard-attr-description"),
+    Attribute("created_at", TIME, READ_ONLY, "When it was created, UTC.", alias="standard-attr-timestamp"),
+    Attribute("updated_at", TIME, READ_ONLY, "When it was last changed, UTC.", alias="standard-attr-timestamp"),
+    Attribute(
+        "revision_number",
+        Integer(most=2**63 - 1),
+        FILTER,
+        "Grows with each change of the object and of what hangs on it.",
+        alias="standard-attr-revisions",
+    ),
+    Attribute("tags", TAGS, FILTER, "Free words; a filter finds what has all of them.", alias="standard-attr-tag"),
+    Attribute("tags-any", TAGS, FILTER, "Finds what has any of these tags.", seen_by=NOBODY, alias="standard-attr-tag"),
+    Attribute(
+        "not-tags", TAGS, FILTER, "Finds what lacks one of these tags.", seen_by=NOBODY, alias="standard-attr-tag"
+    ),
+    Attribute(
+        "not-tags-any", TAGS, FILTER, "Finds what has none of these tags.", seen_by=NOBODY, alias="standard-attr-tag"
+    ),
+)
+
+ADMIN_STATE: Final = Attribute("admin_state_up", Boolean(), EDIT | FIND, "false takes it down.", default=True)
+
+# ------------------------------------------------------------------------------------------------------------ networks
+
+NETWORK: Final = Resource(
+    "network",
+    "networks",
+    "One L2 domain.",
+    error="Network",
+    attributes=(
+        ID,
+        Attribute("name", NAME, EDIT | FIND, "A name for people; need not be unique.", default=""),
+        OWNER,
+        ADMIN_STATE,
+        Attribute("status", STATUS, FIND, "ACTIVE as soon as it exists."),
+        Attribute("shared", Boolean(), EDIT | FILTER, "Every project may use it.", default=False, set_by=ADMIN),
+        Attribute("subnets", ListOf(Uuid()), READ_ONLY, "Ids of its subnets."),
+        Attribute(
+            "mtu",
+            Integer(0, 65535),
+            EDIT | FIND,
+            "Largest IP packet, told to guests; 0: what the underlay can carry, which is also the limit.",
+            default=0,
+            alias="net-mtu",
+        ),
+        Attribute(
+            "provider:network_type",
+            Choice(("flat", "vlan", "vxlan")),
+            CREATE | FILTER,
+            "How its frames travel between hosts; default: as configured.",
+            set_by=ADMIN,
+            seen_by=ADMIN,
+            alias="provider",
+        ),
+        Attribute(
+            "provider:physical_network",
+            OrNull(PHYSICAL_NETWORK),
+            CREATE | FILTER,
+            "The physical network of a flat or vlan network.",
+            set_by=ADMIN,
+            seen_by=ADMIN,
+            alias="provider",
+        ),
+        Attribute(
+            "provider:segmentation_id",
+            OrNull(Integer(1, 2**24 - 1)),
+            CREATE | FILTER,
+            "VLAN id or VNI; default: a free one of the configured ranges.",
+            set_by=ADMIN,
+            seen_by=ADMIN,
+            alias="provider",
+        ),
+        Attribute(
+            "port_security_enabled",
+            Boolean(),
+            EDIT,
+            "What new ports of the network get as theirs.",
+            default=True,
+            alias="port-security",
+        ),
+        Attribute("dns_domain", DNS_DOMAIN, EDIT, "Domain told to guests.", default="", alias="sdnctl-dns"),
+        *STANDARD,
+    ),
+)
+
+# ------------------------------------------------------------------------------------------------------------- subnets
+
+IPV6_MODE: Final = Choice(("dhcpv6-stateful", "dhcpv6-stateless", "slaac"))
+
+SUBNET: Final = Resource(
+    "subnet",
+    "subnets",
+    "One address range of a network.",
+    error="Subnet",
+    attributes=(
+        ID,
+        Attribute("name", NAME, EDIT | FIND, "A name for people; need not be unique.", default=""),
+        OWNER,
+        Attribute("network_id", Uuid(), CREATE | FIND, "The network.", default=REQUIRED),
+        Attribute("ip_version", IP_VERSION, CREATE | FIND, "4 or 6.", default=REQUIRED),
+        Attribute("cidr", Cidr(), CREATE | FIND, "The range; host bits are cleared.", default=REQUIRED),
+        Attribute(
+            "gateway_ip",
+            OrNull(Address()),
+            EDIT | FIND,
+            "Default gateway told to guests; null: none; default: the first address.",
+        ),
+        Attribute(
+            "allocation_pools",
+            ListOf(Record((Field("start", Address(), required=True), Field("end", Address(), required=True)))),
+            EDIT,
+            "Ranges that ports' addresses are chosen from; default: all but the gateway.",
+        ),
+        Attribute("enable_dhcp", Boolean(), EDIT | FIND, "Guests are answered by DHCP.", default=True),
+        Attribute(
+            "dns_nameservers",
+            OrNull(ListOf(Address(), longest=32, unique=True), null=[]),
+            EDIT,
+            "Name servers told to guests.",
+            default=[],
+        ),
+        Attribute(
+            "host_routes",
+            OrNull(
+                ListOf(
+                    Record((Field("destination", Cidr(), required=True), Field("nexthop", Address(), required=True))),
+                    longest=64,
+                    unique=True,
+                ),
+                null=[],
+            ),
+            EDIT,
+            "Routes told to guests.",
+            default=[],
+        ),
+        Attribute(
+            "ipv6_ra_mode", OrNull(IPV6_MODE), CREATE | FIND, "How router advertisements are made.", default=None
+        ),
+        Attribute("ipv6_address_mode", OrNull(IPV6_MODE), CREATE | FIND, "How guests get addresses.", default=None),
+        *STANDARD,
+    ),
+)
+
+# --------------------------------------------------------------------------------------------------------------- ports
+
+FIXED_IP: Final = Record(
+    (
+        Field("subnet_id", Uuid(), help="A subnet of the port's network."),
+        Field("ip_address", Address(), help="An address; default: a free one of the subnet."),
+    )
+)
+ADDRESS_PAIR: Final = Record(
+    (
+        Field("ip_address", Cidr(or_address=True), required=True, help="An address or a CIDR."),
+        Field("mac_address", Mac(), help="Default: the port's."),
+    )
+)
+DHCP_OPTION: Final = Record(
+    (
+        Field("opt_name", Text(64, 1, r"[A-Za-z0-9:._-]+", "a DHCP option's name or number"), required=True),
+        Field("opt_value", OrNull(Text()), required=True, help="null removes the option."),
+        Field("ip_version", IP_VERSION, default=4),
+    )
+)
+PLUG: Final = Record(
+    (
+        Field("host", HOST_NAME, required=True, help="The host's name."),
+        Field(
+            "type",
+            Choice(("internal", "tap", "dpdkvhostuserclient", "system")),
+            default="internal",
+            help="What to make; system: a device that exists.",
+        ),
+        Field("interface", INTERFACE, help="Its name; default: tap and the first 11 characters of the port's id."),
+    )
+)
+
+PORT: Final = Resource(
+    "port",
+    "ports",
+    "What one interface of a workload may be on the network.",
+    error="Port",
+    attributes=(
+        ID,
+        Attribute("name", NAME, EDIT | FIND, "A name for people; need not be unique.", default=""),
+        OWNER,
+        Attribute("network_id", Uuid(), CREATE | FIND, "The network.", default=REQUIRED),
+        ADMIN_STATE,
+        Attribute("status", STATUS, FIND, "ACTIVE once its host's switch has confirmed all its flows."),
+        Attribute(
+            "mac_address",
+            Mac(),
+            EDIT | FIND,
+            "Its MAC address; default: a free one.",
+            change_by=MANAGERS | ADMIN_OR_SERVICE,
+        ),
+        Attribute(
+            "fixed_ips",
+            ListOf(FIXED_IP, longest=64),
+            EDIT | FILTER,
+            "Its addresses; default: one of each IP version's first subnet; a PUT replaces all.",
+        ),
+        Attribute("device_id", Text(), EDIT | FIND, "The workload it belongs to.", default=""),
+        Attribute("device_owner", Text(), EDIT | FIND, "What kind of workload that is.", default=""),
+        Attribute(
+            "allowed_address_pairs",
+            OrNull(ListOf(ADDRESS_PAIR, longest=256, unique=True), null=[]),
+            EDIT,
+            "Further addresses it may send from.",
+            default=[],
+            alias="allowed-address-pairs",
+        ),
+        Attribute(
+            "port_security_enabled",
+            Boolean(),
+            EDIT,
+            "false: any address may be sent from; default: the network's.",
+            alias="port-security",
+        ),
+        Attribute(
+            "extra_dhcp_opts",
+            OrNull(ListOf(DHCP_OPTION, longest=64), null=[]),
+            EDIT,
+            "DHCP options by name or number; a PUT merges by name and version.",
+            default=[],
+            alias="extra_dhcp_opt",
+        ),
+        Attribute("dns_name", DNS_NAME, EDIT, "Host name told to the guest.", default="", alias="sdnctl-dns"),
+        Attribute(
+            "binding:host_id",
+            OrNull(Text(metavar="HOST"), null=""),
+            EDIT | FILTER,
+            'The only host that may bind it; "" lets any host.',
+            set_by=ADMIN_OR_SERVICE,
+            seen_by=ADMIN_OR_SERVICE,
+            alias="binding",
+        ),
+        Attribute(
+            "binding:profile",
+            OrNull(MapOf(Text(shortest=1), Json()), null={}),
+            EDIT,
+            "What Nova keeps there.",
+            set_by=SERVICE,
+            seen_by=ADMIN_OR_SERVICE,
+            alias="binding",
+        ),
+        Attribute("binding:vnic_type", Choice(("normal",)), EDIT, "normal.", default="normal", alias="binding"),
+        Attribute(
+            "binding:vif_type", Text(), READ_ONLY, "Outcome of the binding.", seen_by=ADMIN_OR_SERVICE, alias="binding"
+        ),
+        Attribute(
+            "binding:vif_details", Json(), READ_ONLY, "How to plug it.", seen_by=ADMIN_OR_SERVICE, alias="binding"
+        ),
+        Attribute(
+            "plug",
+            OrNull(PLUG),
+            READ_ONLY,
+            "The interface sdnctl makes for it; set by the plug action.",
+            seen_by=ADMIN_OR_SERVICE,
+            alias="sdnctl-plug",
+        ),
+        *STANDARD,
+    ),
+    actions=(
+        Action("plug", "PUT", PLUG, "Make the port's interface on a host.", ADMIN_OR_SERVICE, "sdnctl-plug"),
+        Action("unplug", "PUT", Record(()), "Remove the interface that plug made.", ADMIN_OR_SERVICE, "sdnctl-plug"),
+    ),
+)
+
+# ------------------------------------------------------------------------------- our own: hosts, projects, tokens
+
+HOST: Final = Resource(
+    "host",
+    "hosts",
+    "A machine with Open vSwitch that we control: one integration bridge.",
+    error="Host",
+    used_by=ADMIN,
+    attributes=(
+        ID,
+        Attribute("name", HOST_NAME, CREATE | FIND, "Its name; unique; what binding:host_id says.", default=REQUIRED),
+        Attribute("ovsdb", REMOTE, EDIT | FILTER, "Where its ovsdb-server listens.", default=REQUIRED),
+        Attribute("bridge", INTERFACE, CREATE | FILTER, "The integration bridge.", default="br-int"),
+        Attribute("tunnel_ip", OrNull(Address(4)), EDIT | FIND, "Its underlay address; null: no vxlan.", default=None),
+        Attribute(
+            "bridge_mappings",
+            MapOf(PHYSICAL_NETWORK, INTERFACE),
+            EDIT,
+            "Physical network to provider bridge.",
+            default={},
+        ),
+        Attribute("datapath_type", Choice(("system", "netdev")), EDIT | FILTER, "As in OVSDB.", default="system"),
+        Attribute("gateway", Boolean(), EDIT | FILTER, "It may carry routers' gateways.", default=False),
+        Attribute(
+            "controllers",
+            ListOf(TARGET, longest=16, unique=True),
+            EDIT,
+            "What its bridge is told as controller; empty: what --openflow-advertise says.",
+            default=[],
+        ),
+        Attribute("state", Text(), READ_ONLY, "State of its connections; LIVE: it follows every change."),
+        Attribute("applied_revision", OrNull(Integer()), READ_ONLY, "The last revision its switch has confirmed."),
+        Attribute("error", Text(), READ_ONLY, "Why it is not LIVE, or what its switch refused."),
+        Attribute("problems", ListOf(Text()), READ_ONLY, "What could not be set up on it."),
+        Attribute("connected_since", OrNull(TIME), READ_ONLY, "When its switch connected, UTC."),
+        Attribute("datapath_id", OrNull(Text()), READ_ONLY, "Its bridge's datapath id."),
+        Attribute("flows", OrNull(Integer()), READ_ONLY, "Flows installed."),
+        *STANDARD,
+    ),
+    actions=(
+        Action(
+            "flows",
+            "GET",
+            Record(
+                (
+                    Field("view", Choice(("desired", "installed", "difference")), default="desired"),
+                    Field("app", Text(), help="Only flows of this app."),
+                    Field("object", Text(), help="Only flows of this object: an id."),
+                    Field("table", Text(), help="Only flows of this table: number or name."),
+                )
+            ),
+            "Its flows in ovs-ofctl text, each with its owner.",
+            ADMIN,
+            "sdnctl-flows",
+        ),
+    ),
+)
+
+PROJECT: Final = Resource(
+    "project",
+    "projects",
+    "Who owns networks.",
+    error="Project",
+    used_by=ADMIN,
+    attributes=(
+        ID,
+        Attribute("name", Text(shortest=1), EDIT | FIND, "Its name; unique.", default=REQUIRED),
+        *STANDARD,
+    ),
+)
+
+ROLES: Final = ListOf(Choice(("admin", "manager", "member", "reader", "service")), unique=True)
+
+TOKEN: Final = Resource(
+    "token",
+    "tokens",
+    "A secret that lets in, for one project and with some roles.",
+    error="Token",
+    used_by=ADMIN,
+    tagged=False,
+    attributes=(
+        ID,
+        Attribute("name", NAME, EDIT | FIND, "A name for people.", default=""),
+        Attribute(
+            "project_id", Text(shortest=1, metavar="PROJECT"), CREATE | FIND, "For this project.", default=REQUIRED
+        ),
+        Attribute("roles", ROLES, CREATE, "What its bearer may do.", default=["member"]),
+        Attribute("expires_at", OrNull(TIME), CREATE, "When it ends, UTC, like 2030-01-31T00:00:00Z.", default=None),
+        Attribute("secret", Text(), READ_ONLY, "What to send as X-Auth-Token; answered once, when it is created."),
+        Attribute("created_at", TIME, READ_ONLY, "When it was created, UTC."),
+    ),
+)
+
+RESOURCES: Final = (NETWORK, SUBNET, PORT, HOST, PROJECT, TOKEN)
+"""All resources, in the order in which documents and helps list them."""
+
+BY_COLLECTION: Final[Mapping[str, Resource]] = {resource.collection: resource for resource in RESOURCES}
+BY_NAME: Final[Mapping[str, Resource]] = {resource.name: resource for resource in RESOURCES}
