@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the store hands to whoever turns intent into flows: everything once, then what changed.
+
+Revisions become visible in their own order, so a reader that asks for the changes after the last revision it has seen
+misses none, whichever process wrote them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from sdnctl.model.host import Host
+from sdnctl.model.ids import Revision
+from sdnctl.model.network import Network, Subnet
+from sdnctl.model.port import Port, PortStatus
+
+Item = Network | Subnet | Port | Host
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """All intent at one revision."""
+
+    revision: Revision
+    networks: tuple[Network, ...] = ()
+    subnets: tuple[Subnet, ...] = ()
+    ports: tuple[Port, ...] = ()
+    hosts: tuple[Host, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One journal entry: this object was made, changed or deleted."""
+
+    revision: Revision
+    kind: str
+    id: str
+
+
+class Source(Protocol):
+    """The store, as the follower of the journal sees it."""
+
+    def load(self) -> Contents:
+        """Everything, at one revision."""
+
+    def changes(self, after: Revision) -> tuple[Change, ...]:
+        """The journal after a revision, oldest first; also kinds that have no `Item` (project, token)."""
+
+    def fetch(self, kind: str, ids: Iterable[str]) -> dict[str, Item]:
+        """The objects of these ids that exist now."""
+
+    def record_status(self, statuses: Mapping[str, tuple[PortStatus, str]]) -> None:
+        """Remember each port's status and the name of the host it is bound to (or "")."""
+
+    def on_commit(self, callback: Callable[[Revision], None]) -> None:
+        """Have `callback` called after every write of this process; it must only wake somebody."""
