@@ -48,6 +48,18 @@ class Interface:
 
 
 @dataclass(frozen=True, slots=True)
+class PlugSpec:
+    """An interface that sdnctl is to make on a host."""
+
+    port_id: str
+    mac: EUI
+    type: str
+    """`internal`, `tap`, `dpdkvhostuserclient`, or `system` for a device that exists already."""
+    interface: str
+    mtu: int
+
+
+@dataclass(frozen=True, slots=True)
 class HostFacts:
     """What a host's OVSDB says, complete at one moment."""
 

@@ -1,0 +1,556 @@
+# SPDX-License-Identifier: Apache-2.0
+"""All hosts together: follows the journal, feeds the world, runs a task per host, answers packet-ins.
+
+    store.changes() --> World --> HostTask per host --> Connection        (OpenFlow, one per host)
+                          ^                                |
+    HostLink (OVSDB) -----+ facts          packet-in ------+--> apps.dhcp --> packet-out
+
+A connection is a host's when it has the datapath id that the host's OVSDB names *and* repeats the serial number that
+sdnctl keeps there. Anybody who can reach the listener can claim a datapath id; only the real bridge knows the serial.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from sdnctl import log, runtime
+from sdnctl.apps import dhcp
+from sdnctl.errors import InvalidError, NotFoundError
+from sdnctl.flows import action, text, wire
+from sdnctl.flows.pipeline import COOKIE_MAGIC, Kind, Reason, read_cookie
+from sdnctl.model.host import Host, HostFacts, PlugSpec
+from sdnctl.model.ids import Revision
+from sdnctl.model.network import Network, Subnet
+from sdnctl.model.port import Port, PortStatus
+from sdnctl.sync import host as host_task
+from sdnctl.sync.host import HostTask, State
+from sdnctl.sync.status import StatusRecorder, StatusStore
+from sdnctl.sync.world import World
+
+FOLLOW_S: Final = 1.0
+"""How often the journal is looked at when nobody says that there is something new."""
+REMEMBERED_BATCHES: Final = 4096
+UNKNOWN_CONNECTIONS: Final = 64
+"""Connections kept waiting for a host that knows them; the oldest is closed for a further one."""
+
+Model = Host | Network | Subnet | Port
+
+
+class Change(Protocol):
+    revision: Revision
+    kind: str
+    id: str
+
+
+class Contents(Protocol):
+    revision: Revision
+    hosts: Sequence[Host]
+    networks: Sequence[Network]
+    subnets: Sequence[Subnet]
+    ports: Sequence[Port]
+
+
+class Store(StatusStore, Protocol):
+    """What the fabric needs of the store."""
+
+    def load(self) -> Contents: ...
+    def changes(self, after: Revision) -> Sequence[Change]: ...
+    def fetch(self, kind: str, ids: Iterable[str]) -> Mapping[str, Model]: ...
+
+
+class Link(Protocol):
+    """What the fabric needs of a host's OVSDB session."""
+
+    def start(self) -> None: ...
+    def stop(self) -> None: ...
+    def configure(self, host: Host, controllers: tuple[str, ...]) -> None: ...
+    def want(self, plugs: Mapping[str, PlugSpec]) -> None: ...
+    def set_installed(self, revisions: Mapping[str, int]) -> None: ...
+
+
+class SwitchConnection(host_task.Connection, Protocol):
+    """What the fabric needs of an OpenFlow session, beyond what the host's task does."""
+
+    dpid: int
+    serial: str
+
+    @property
+    def ports(self) -> Mapping[str, int]: ...
+
+    on_packet_in: Callable[[int, int, bytes], None]
+    on_closed: Callable[[str], None]
+    on_ports_changed: Callable[[], None]
+
+
+class Meters(Protocol):
+    """What the fabric counts (`sdnctl.metrics`)."""
+
+    def bundle_applied(self, host: str, seconds: float, put: int, removed: int) -> None: ...
+    def packet_in(self, kind: str) -> None: ...
+    def dhcp_answer(self, kind: str) -> None: ...
+
+
+LinkMaker = Callable[[Host, tuple[str, ...], Callable[[HostFacts | None, str], None]], Link]
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What one look at the journal touched."""
+
+    revision: Revision
+    hosts: set[str] = field(default_factory=set)
+    plugged: set[str] = field(default_factory=set)
+
+
+class Fabric:
+    """Composed in `sdnctl.service`; the API sees it as its `Fabric` protocol."""
+
+    def __init__(
+        self,
+        store: Store,
+        make_link: LinkMaker,
+        meters: Meters,
+        *,
+        advertise: Callable[[Host], tuple[str, ...]],
+        leases: dhcp.Defaults,
+    ) -> None:
+        self.world = World()
+        self.world.make_lease = lambda port, network, subnets, server: dhcp.lease_for(
+            port, network, subnets, server, leases
+        )
+        self.tasks: dict[str, HostTask] = {}
+        self.status = StatusRecorder(store)
+        self._store = store
+        self._make_link = make_link
+        self._advertise = advertise
+        self._meters = meters
+        self._links: dict[str, Link] = {}
+        self._link_errors: dict[str, str] = {}
+        self._unknown: list[SwitchConnection] = []
+        self._rejected: dict[str, str] = {}
+        self._installed: dict[str, dict[str, int]] = {}
+        self._latch = runtime.Latch()
+        self._waiters: list[runtime.Signal] = []
+        self._batches: deque[_Batch] = deque(maxlen=REMEMBERED_BATCHES)
+        self._batch = _Batch(Revision(0))
+        self._plugs_changed: set[str] = set()
+        self._follower: runtime.Task | None = None
+        self.world.on_dirty = self._on_dirty
+        self.world.on_binding = self._on_binding
+        self.world.on_plugs = self._plugs_changed.add
+
+    # --- life ---------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Load the intent completely, then begin to look at the hosts."""
+        contents = self._store.load()
+        for network in contents.networks:
+            self.world.put_network(network)
+        for subnet in contents.subnets:
+            self.world.put_subnet(subnet)
+        for host in contents.hosts:
+            self.world.put_host(host)
+        for port in runtime.in_slices(contents.ports):
+            self.world.put_port(port)
+        self.world.revision = contents.revision
+        self.status.load(contents.ports)
+        self.status.start()
+        for host in contents.hosts:
+            self._host_added(host)
+        self._plugs_changed.clear()
+        self._follower = runtime.spawn(self._follow)
+
+    def stop(self) -> None:
+        """End all tasks; every switch keeps what it has."""
+        if self._follower is not None:
+            self._follower.stop()
+        for task in self.tasks.values():
+            task.stop()
+        for link in self._links.values():
+            link.stop()
+        self.status.stop()
+
+    def notify(self, revision: Revision) -> None:
+        """Something was written to the store."""
+        del revision  # the journal tells
+        self._latch.wake()
+
+    # --- following the journal ----------------------------------------------------------------------------------
+
+    def _follow(self) -> None:
+        while True:
+            self._latch.wait(FOLLOW_S)
+            try:
+                self.catch_up()
+            except Exception as error:  # the store is away: what runs must go on running
+                log.exception("journal not read", error=str(error))
+                runtime.sleep(FOLLOW_S)
+
+    def catch_up(self) -> None:
+        """Bring the world to the journal's end."""
+        changes = self._store.changes(self.world.revision)
+        if not changes:
+            return
+        last = max(change.revision for change in changes)
+        touched: dict[str, dict[str, None]] = {}
+        for change in changes:
+            touched.setdefault(change.kind, {})[change.id] = None
+        found = {kind: self._store.fetch(kind, ids) for kind, ids in touched.items() if kind in KINDS}
+        self._batch = _Batch(last)
+        self.world.revision = last
+        for kind in KINDS:
+            for object_id in touched.get(kind, ()):
+                self._put(kind, object_id, found[kind].get(object_id))
+        self._batches.append(self._batch)
+        self._plug()
+        self._tell_waiters()
+
+    def _put(self, kind: str, object_id: str, model: Model | None) -> None:
+        world = self.world
+        match model:
+            case Host():
+                is_new = object_id not in world.hosts
+                world.put_host(model)
+                if is_new:
+                    self._host_added(model)
+                else:
+                    self.tasks[object_id].host = model
+                    self._links[object_id].configure(model, self._controllers(model))
+            case Network():
+                world.put_network(model)
+            case Subnet():
+                world.put_subnet(model)
+            case Port():
+                old = world.ports.get(object_id)
+                world.put_port(model)
+                if model.plug is not None and (old is None or old.plug != model.plug):
+                    self._batch.plugged.add(object_id)
+            case None if kind == "host":
+                self._host_removed(object_id)
+            case None if kind == "network":
+                world.remove_network(object_id)
+            case None if kind == "subnet":
+                world.remove_subnet(object_id)
+            case None:
+                world.remove_port(object_id)
+                self.status.forget(object_id)
+
+    # --- hosts --------------------------------------------------------------------------------------------------
+
+    def _controllers(self, host: Host) -> tuple[str, ...]:
+        return host.controllers or self._advertise(host)
+
+    def _host_added(self, host: Host) -> None:
+        self.tasks[host.id] = HostTask(host, self.world, self)
+        link = self._make_link(
+            host, self._controllers(host), lambda facts, reason: self._on_facts(host.id, facts, reason)
+        )
+        self._links[host.id] = link
+        self._link_errors[host.id] = "OVSDB not reached yet"
+        link.want(self._plugs(host))
+        self.tasks[host.id].start()
+        link.start()
+
+    def _host_removed(self, host_id: str) -> None:
+        self.world.remove_host(host_id)
+        task, link = self.tasks.pop(host_id, None), self._links.pop(host_id, None)
+        self._link_errors.pop(host_id, None)
+        self._rejected.pop(host_id, None)
+        self._installed.pop(host_id, None)
+        if task is not None:
+            task.stop()
+        if link is not None:
+            link.stop()
+
+    def _on_facts(self, host_id: str, facts: HostFacts | None, reason: str) -> None:
+        """Called by the host's OVSDB session."""
+        if host_id not in self.tasks:
+            return
+        self._link_errors[host_id] = reason
+        if facts is None:
+            self.world.set_unreachable(host_id)
+            return
+        is_first = host_id not in self.world.facts
+        self.world.set_facts(host_id, facts)
+        for connection in tuple(self._unknown):
+            self._match(connection)
+        current = self.tasks[host_id].connection
+        if current is not None and not self._belongs(current, facts):  # type: ignore[arg-type]
+            current.close("the bridge behind this connection is no longer this host's")
+        if is_first:
+            self.tasks[host_id].wake()
+
+    def _plugs(self, host: Host) -> dict[str, PlugSpec]:
+        specs = {}
+        for port in self.world.plugs[host.name].values():
+            network = self.world.networks.get(port.network_id)
+            if port.plug is not None and network is not None:
+                specs[port.plug.interface] = PlugSpec(
+                    port.id, port.mac, port.plug.type, port.plug.interface, network.mtu
+                )
+        return specs
+
+    def _plug(self) -> None:
+        names, wanted = {host.name: host for host in self.world.hosts.values()}, tuple(self._plugs_changed)
+        self._plugs_changed.clear()
+        for name in wanted:
+            host = names.get(name)
+            if host is not None:
+                self._links[host.id].want(self._plugs(host))
+
+    # --- OpenFlow -----------------------------------------------------------------------------------------------
+
+    def on_connection(self, connection: SwitchConnection) -> None:
+        """A bridge has connected and introduced itself."""
+        if len(self._unknown) >= UNKNOWN_CONNECTIONS:
+            self._unknown.pop(0).close("no host has this datapath id, and others are waiting")
+        self._unknown.append(connection)
+        connection.on_closed = lambda reason: self._on_closed(connection, reason)
+        self._match(connection)
+
+    @staticmethod
+    def _belongs(connection: SwitchConnection, facts: HostFacts) -> bool:
+        return connection.dpid == facts.datapath_id and connection.serial == facts.serial
+
+    def _match(self, connection: SwitchConnection) -> None:
+        """Give a connection to the host it is proven to belong to."""
+        for host_id, task in self.tasks.items():
+            facts = self.world.facts.get(host_id)
+            if facts is None or connection.dpid != facts.datapath_id:
+                continue
+            if not self._belongs(connection, facts):
+                self._rejected[host_id] = (
+                    f"{connection.peer} claims datapath id {connection.dpid:016x} without the bridge's serial number"
+                )
+                log.error("connection rejected", host=task.host.name, reason=self._rejected[host_id])
+                self._unknown.remove(connection)
+                connection.close("the serial number (other_config:dp-sn) is not the one of this host's bridge")
+                return
+            self._unknown.remove(connection)
+            self._rejected.pop(host_id, None)
+            connection.on_closed = lambda reason: self._on_host_closed(host_id, connection, reason)
+            connection.on_ports_changed = lambda: self.world.set_switch_ports(host_id, connection.ports)
+            connection.on_packet_in = lambda in_port, cookie, frame: self._on_packet_in(
+                host_id, connection, in_port, cookie, frame
+            )
+            self.world.set_switch_ports(host_id, connection.ports)
+            log.info("switch connected", host=task.host.name, peer=connection.peer, dpid=f"{connection.dpid:016x}")
+            task.attach(connection)
+            return
+
+    def _on_closed(self, connection: SwitchConnection, reason: str) -> None:
+        del reason
+        if connection in self._unknown:
+            self._unknown.remove(connection)
+
+    def _on_host_closed(self, host_id: str, connection: SwitchConnection, reason: str) -> None:
+        task = self.tasks.get(host_id)
+        if task is not None and task.connection is connection:
+            log.info("switch disconnected", host=task.host.name, reason=reason)
+            self.world.set_switch_ports(host_id, None)
+            task.detach(connection)
+
+    def _on_packet_in(
+        self, host_id: str, connection: SwitchConnection, in_port: int, cookie: int, frame: bytes
+    ) -> None:
+        """Answer what a workload sent. Only what a flow of ours punted comes this far."""
+        owner = read_cookie(cookie)
+        self._meters.packet_in(owner[0].app.name.lower() if owner else "foreign")
+        port = self.world.port_at(host_id, in_port)
+        if port is None:
+            return
+        answer = dhcp.reply(frame, self.world.lease(port.id))
+        self._meters.dhcp_answer(answer.kind)
+        if answer.frame is not None:
+            connection.send(wire.packet_out(wire.CONTROLLER, (action.Output(in_port),), answer.frame))
+
+    # --- what was confirmed -------------------------------------------------------------------------------------
+
+    def port_confirmed(self, port_id: str, status: PortStatus, host: str, interface: str, revision: Revision) -> None:
+        self.status.record(port_id, status, host)
+        binding = self.world.bindings.get(port_id)
+        if status is PortStatus.ACTIVE and binding is not None:
+            known = self.world.facts[binding.host_id].interfaces.get(interface)
+            if known is not None and known.installed != str(revision):
+                self._installed.setdefault(binding.host_id, {})[interface] = revision
+
+    def bundle_applied(self, host: str, seconds: float, put: int, removed: int) -> None:
+        self._meters.bundle_applied(host, seconds, put, removed)
+
+    def applied(self) -> None:
+        for host_id, revisions in self._installed.items():
+            if host_id in self._links:
+                self._links[host_id].set_installed(revisions)
+        self._installed = {}
+        self._tell_waiters()
+
+    def _on_dirty(self, host_id: str) -> None:
+        self._batch.hosts.add(host_id)
+        task = self.tasks.get(host_id)
+        if task is not None:
+            task.wake()
+
+    def _on_binding(self, port_id: str) -> None:
+        binding = self.world.bindings.get(port_id)
+        if port_id in self.world.ports and binding is None:
+            self.status.record(port_id, PortStatus.DOWN, "")
+
+    def _tell_waiters(self) -> None:
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            waiter.set()
+
+    # --- what the API asks --------------------------------------------------------------------------------------
+
+    def wait_applied(self, revision: Revision, timeout_s: float) -> tuple[str, ...]:
+        """Wait until every host that `revision` concerns has confirmed it; names of those that have not in time."""
+        until = runtime.monotonic() + timeout_s
+        while True:
+            pending = self._pending(revision)
+            remaining = until - runtime.monotonic()
+            if not pending or remaining <= 0:
+                return pending
+            signal = runtime.Signal()
+            self._waiters.append(signal)
+            signal.wait(min(remaining, FOLLOW_S))
+
+    def _pending(self, revision: Revision) -> tuple[str, ...]:
+        if self.world.revision < revision:
+            return ("(this controller has not read the journal so far)",)
+        batch = next((one for one in self._batches if one.revision >= revision), None)
+        if batch is None:
+            return ()
+        unplugged = {
+            port.plug.host
+            for port_id in batch.plugged
+            if (port := self.world.ports.get(port_id)) and port.plug and not self._is_plugged(port_id)
+        }
+        if unplugged:
+            return tuple(sorted(unplugged))
+        concerned = self.tasks if batch.plugged else batch.hosts
+        now = self.world.revision
+        pending = set()
+        for host_id in concerned:
+            task = self.tasks.get(host_id)
+            since = task.pending_since() if task else None
+            if task is not None and since is not None and since <= now:
+                pending.add(task.host.name)
+        if not pending and self.status.is_waiting:
+            return ("(port status is being recorded)",)
+        return tuple(sorted(pending))
+
+    def _is_plugged(self, port_id: str) -> bool:
+        binding = self.world.bindings.get(port_id)
+        return binding is not None and binding.ofport is not None
+
+    def _task_of(self, name: str) -> HostTask:
+        for task in self.tasks.values():
+            if name in (task.host.name, task.host.id):
+                return task
+        raise NotFoundError(f"Host {name} could not be found.", kind="HostNotFound")
+
+    def host_status(self, name: str) -> dict[str, object]:
+        """What is known of a host at this moment, JSON-ready."""
+        try:
+            task = self._task_of(name)
+        except NotFoundError:
+            return {"state": "UNKNOWN"}
+        facts = self.world.facts.get(task.host.id)
+        problems = [*(facts.problems if facts else ())]
+        problems += [one for one in (self._link_errors.get(task.host.id), self._rejected.get(task.host.id)) if one]
+        problems += [
+            f"interface {interface}: {why}" for interface, why in self.world.refused_claims(task.host.id).items()
+        ]
+        problems += [failure.error for failure in task.failures.values()]
+        applied = task.applied_revision if task.pending_since() is not None else self.world.revision
+        return {
+            "state": task.state.value,
+            "applied_revision": applied if task.state is State.LIVE else task.applied_revision,
+            "revision": self.world.revision,
+            "error": task.error,
+            "problems": problems,
+            "openflow_peer": task.connection.peer if task.connection else None,
+            "ovsdb_connected": facts is not None and not self._link_errors.get(task.host.id),
+            "datapath_id": f"{facts.datapath_id:016x}" if facts else None,
+            "flows": len(task.tables),
+            "ports": sum(1 for _ in self.world.served_ports(task.host.id)),
+        }
+
+    def flows(self, name: str, view: str) -> list[dict[str, object]]:
+        """`desired`, `installed` or `difference`, in ovs-ofctl text, each flow with its owner in words."""
+        task = self._task_of(name)
+        if view not in VIEWS:
+            raise InvalidError(f"view '{view}' is none of {', '.join(VIEWS)}.")
+        desired: dict[bytes, wire.WireFlow] = {}
+        installed: dict[bytes, wire.WireFlow] = {}
+        if view != "installed":
+            for unit in runtime.in_slices(list(self.world.units(task.host.id))):
+                compiled = host_task.compile_view(self.world.view(task.host.id, unit))
+                desired.update((flow.key, flow) for flow in compiled.flows)
+        if view != "desired":
+            if task.connection is None:
+                raise InvalidError(f"Host {task.host.name} is not connected: what is installed there cannot be read.")
+            for body in task.connection.read_flows():
+                installed.update((flow.key, flow) for flow in runtime.in_slices(wire.parse_flow_stats(body)))
+        match view:
+            case "desired":
+                return [self._described(flow, "") for flow in runtime.in_slices(desired.values())]
+            case "installed":
+                return [self._described(flow, "") for flow in runtime.in_slices(installed.values())]
+        different = [(flow, "missing") for key, flow in desired.items() if installed.get(key) != flow]
+        different += [
+            (flow, "surplus" if flow.cookie >> 56 == COOKIE_MAGIC else "foreign")
+            for key, flow in installed.items()
+            if desired.get(key) != flow
+        ]
+        return [self._described(flow, what) for flow, what in runtime.in_slices(different)]
+
+    def _described(self, flow: wire.WireFlow, difference: str) -> dict[str, object]:
+        described: dict[str, object] = {"flow": text.of_wire(flow), **self.explain_cookie(flow.cookie)}
+        if difference:
+            described["difference"] = difference
+        return described
+
+    def explain(self, what: str) -> dict[str, object]:
+        """Whose a cookie or a pasted flow is, and why it drops if it does."""
+        try:
+            return self.explain_cookie(int(what, 0))
+        except ValueError:
+            pass
+        try:
+            return self.explain_cookie(text.parse_cookie(what))
+        except ValueError as error:
+            raise InvalidError(
+                f"'{what[:80]}' is neither a cookie (0x5d...) nor a flow as ovs-ofctl prints it: {error}"
+            ) from error
+
+    def explain_cookie(self, cookie: int) -> dict[str, object]:
+        """Owner and drop reason, in the words of the API."""
+        known = read_cookie(cookie)
+        described: dict[str, object] = {"cookie": f"{cookie:#x}"}
+        if known is None:
+            return described | {"app": None, "object_type": None, "object": None, "text": "not a flow of sdnctl"}
+        owner, reason = known
+        kind = owner.kind.name.lower()
+        object_id = self.world.by_key(kind, owner.key)
+        described |= {"app": owner.app.name.lower(), "object_type": kind, "object": object_id}
+        described |= {"project_id": None, "name": None, "reason": reason.name.lower() if reason else None}
+        model: Host | Network | Port | None = None
+        if object_id is not None:
+            tables = {Kind.HOST: self.world.hosts, Kind.NETWORK: self.world.networks, Kind.PORT: self.world.ports}
+            model = tables[owner.kind].get(object_id)  # type: ignore[attr-defined]
+        if model is not None:
+            described["name"] = model.name
+            described["project_id"] = None if isinstance(model, Host) else model.project_id
+        whose = f"{kind} {object_id or f'with key {owner.key}, which is deleted'}"
+        drop = f"; drops: {reason.text}" if reason is not Reason.NONE else ""
+        described["text"] = f"{owner.app.name.lower()} for {whose}{drop}"
+        return described
+
+
+KINDS: Final = ("host", "network", "subnet", "port")
+"""In the order in which changes of one batch are put into the world."""
+VIEWS: Final = ("desired", "installed", "difference")

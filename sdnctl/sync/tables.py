@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One host's tables as we know them: which unit yields which flows, and the difference to what should be.
+
+Pure bookkeeping, in wire form, so that comparing is comparing bytes. Two ways lead to a delta:
+
+    catch_up()   everything we want against everything read back from the switch    (after connecting)
+    update()     some units' new flows against the same units' flows of before      (from then on)
+
+A flow is removed only with the exact cookie it was installed with. When a key has passed from one unit to another (an
+ofport re-used by the next port), removing the old unit's flow can therefore never hit the new one's, in whatever
+order the two changes come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from sdnctl.flows.pipeline import COOKIE_MAGIC
+from sdnctl.flows.wire import MeterSpec, WireFlow
+from sdnctl.sync.units import Unit
+
+LAST_METER: Final = 0xFEFF
+"""Meters up to this id are ours (a port's meter has the number of its ofport); others are left alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """What one unit yields on one host."""
+
+    flows: tuple[WireFlow, ...] = ()
+    meters: tuple[MeterSpec, ...] = ()
+
+
+NOTHING: Final = Compiled()
+
+
+@dataclass(slots=True)
+class Delta:
+    """What has to be told to a switch, in this order."""
+
+    meters_add: list[tuple[Unit, MeterSpec]] = field(default_factory=list)
+    meters_modify: list[tuple[Unit, MeterSpec]] = field(default_factory=list)
+    put: list[tuple[Unit, WireFlow]] = field(default_factory=list)
+    remove: list[tuple[Unit | None, WireFlow]] = field(default_factory=list)
+    meters_remove: list[int] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.meters_add or self.meters_modify or self.put or self.remove or self.meters_remove)
+
+
+class Tables:
+    """What a switch has confirmed, by unit."""
+
+    def __init__(self) -> None:
+        self.units: dict[Unit, Compiled] = {}
+        self._meters: dict[int, tuple[Unit, MeterSpec]] = {}
+        self._flow_count = 0
+
+    def __len__(self) -> int:
+        """How many flows there are."""
+        return self._flow_count
+
+    def catch_up(
+        self,
+        want: Mapping[Unit, Compiled],
+        have: Mapping[bytes, WireFlow],
+        have_meters: Mapping[int, MeterSpec],
+    ) -> Delta:
+        """The way from what was read back to `want`. Flows without our cookie are somebody else's, and stay."""
+        delta = Delta()
+        kept: set[bytes] = set()
+        meters = dict(have_meters)
+        for unit, compiled in want.items():
+            for flow in compiled.flows:
+                kept.add(flow.key)
+                if have.get(flow.key) != flow:
+                    delta.put.append((unit, flow))
+            for meter in compiled.meters:
+                old = meters.pop(meter.id, None)
+                if old is None:
+                    delta.meters_add.append((unit, meter))
+                elif old != meter:
+                    delta.meters_modify.append((unit, meter))
+        delta.remove = [
+            (None, flow) for key, flow in have.items() if key not in kept and flow.cookie >> 56 == COOKIE_MAGIC
+        ]
+        delta.meters_remove = [number for number in meters if number <= LAST_METER]
+        return delta
+
+    def update(self, changes: Mapping[Unit, Compiled]) -> Delta:
+        """The way from the present tables to the same with `changes`."""
+        delta = Delta()
+        freed: set[int] = set()
+        used: set[int] = set()
+        for unit, new in changes.items():
+            old = self.units.get(unit, NOTHING)
+            if old == new:
+                continue
+            before = {flow.key: flow for flow in old.flows}
+            for flow in new.flows:
+                if before.pop(flow.key, None) != flow:
+                    delta.put.append((unit, flow))
+            delta.remove.extend((unit, flow) for flow in before.values())
+            for meter in new.meters:
+                used.add(meter.id)
+                held = self._meters.get(meter.id)
+                if held is None:
+                    delta.meters_add.append((unit, meter))
+                elif held[1] != meter:
+                    delta.meters_modify.append((unit, meter))
+            freed.update(meter.id for meter in old.meters)
+        for number in freed - used:
+            holder = self._meters.get(number)
+            if holder is None or holder[0] in changes:
+                delta.meters_remove.append(number)
+        return delta
+
+    def confirmed(self, changes: Mapping[Unit, Compiled]) -> None:
+        """The switch has these units now."""
+        for unit in changes:
+            old = self.units.pop(unit, NOTHING)
+            self._flow_count -= len(old.flows)
+            for meter in old.meters:
+                if self._meters.get(meter.id, (None,))[0] == unit:
+                    del self._meters[meter.id]
+        for unit, new in changes.items():
+            if new.flows or new.meters:
+                self.units[unit] = new
+                self._flow_count += len(new.flows)
+                for meter in new.meters:
+                    self._meters[meter.id] = (unit, meter)
+
+
+def by_key(flows: Iterable[WireFlow]) -> dict[bytes, WireFlow]:
+    """Index flows by what makes two flows the same flow to a switch."""
+    return {flow.key: flow for flow in flows}
