@@ -103,7 +103,7 @@ COOKIE_MAGIC_MASK: Final = 0xFF << 56
 class Owner:
     """Who a flow belongs to. The cookie says it on the wire:
 
-        magic 8 | app 8 | kind 8 | reason 8 | key of the object 32
+    magic 8 | app 8 | kind 8 | reason 8 | key of the object 32
     """
 
     app: App

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every named group of bits in a packet's registers, which carry what earlier tables found out to later ones.
+
+No two slots share a bit unless one of them is scratch; a test walks `SLOTS` and checks it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from sdnctl.flows.fields import Field, Part
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """`width` bits of `field` from bit `low` on, under a name."""
+
+    name: str
+    field: Field
+    low: int
+    width: int
+
+    def __post_init__(self) -> None:
+        Part(self.field, self.low, self.width)
+
+    @property
+    def part(self) -> Part:
+        return Part(self.field, self.low, self.width)
+
+    @property
+    def limit(self) -> int:
+        """The largest value that fits."""
+        return (1 << self.width) - 1
+
+
+NETWORK: Final = Slot("NETWORK", Field.REG0, 0, 24)
+"""Key of the network the packet is in."""
+SOURCE: Final = Slot("SOURCE", Field.REG0, 31, 1)
+"""Where the packet comes from: `FROM_WORKLOAD` or `FROM_UNDERLAY`."""
+FROM_PORT: Final = Slot("FROM_PORT", Field.REG1, 0, 32)
+"""Key of the local port that sent the packet; 0 if it came from the underlay."""
+TO_PORT: Final = Slot("TO_PORT", Field.REG2, 0, 32)
+"""Key of the local port the packet goes to."""
+ND_MAC_HI: Final = Slot("ND_MAC_HI", Field.REG3, 0, 16)
+"""Upper 16 bits of the MAC address that a neighbour advertisement of ours carries; the lower 32 are ND_MAC_LO."""
+ND_MAC_LO: Final = Slot("ND_MAC_LO", Field.REG4, 0, 32)
+CHUNK: Final = Slot("CHUNK", Field.REG5, 0, 32)
+"""Number of the flood chunk that gets a copy."""
+
+SLOTS: Final = (NETWORK, SOURCE, FROM_PORT, TO_PORT, ND_MAC_HI, ND_MAC_LO, CHUNK)
+
+FROM_WORKLOAD: Final = 0
+FROM_UNDERLAY: Final = 1

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everything that turns flows, meters and groups into OpenFlow 1.4 bytes and back, under one name."""
+
+from sdnctl.flows.groups import (
+    GroupSpec,
+    WireGroup,
+    encode_group,
+    group_add,
+    group_delete,
+    group_desc_request,
+    group_modify,
+    parse_group_desc,
+)
+from sdnctl.flows.messages import (
+    CONTROLLER_PORT,
+    barrier,
+    bundle_add,
+    bundle_commit,
+    bundle_discard,
+    bundle_open,
+    echo_reply,
+    echo_request,
+    message,
+    packet_out,
+)
+from sdnctl.flows.meters import (
+    MeterSpec,
+    meter_add,
+    meter_config_request,
+    meter_delete,
+    meter_modify,
+    parse_meter_config,
+)
+from sdnctl.flows.wireflow import (
+    VERSION,
+    WireFlow,
+    add_message,
+    delete_message,
+    encode,
+    flow_stats_request,
+    parse_flow_counters,
+    parse_flow_stats,
+)
+
+__all__ = [
+    "CONTROLLER_PORT",
+    "VERSION",
+    "GroupSpec",
+    "MeterSpec",
+    "WireFlow",
+    "WireGroup",
+    "add_message",
+    "barrier",
+    "bundle_add",
+    "bundle_commit",
+    "bundle_discard",
+    "bundle_open",
+    "delete_message",
+    "echo_reply",
+    "echo_request",
+    "encode",
+    "encode_group",
+    "flow_stats_request",
+    "group_add",
+    "group_delete",
+    "group_desc_request",
+    "group_modify",
+    "message",
+    "meter_add",
+    "meter_config_request",
+    "meter_delete",
+    "meter_modify",
+    "packet_out",
+    "parse_flow_counters",
+    "parse_flow_stats",
+    "parse_group_desc",
+    "parse_meter_config",
+]
