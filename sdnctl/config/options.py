@@ -188,7 +188,7 @@ class Dhcp:
         default=86400, metadata=option("how long a lease lasts", Kind("SECONDS", values.number(60, 2**31 - 1)))
     )
     dns_domain: str = field(
-        default="internal",
+        default="sdnctl.internal",
         metadata=option("domain of guests whose network has none", Kind("DOMAIN", values.domain)),
     )
 
