@@ -10,14 +10,8 @@ from collections.abc import Iterator, Sequence
 from struct import Struct
 from typing import Final
 
-from os_ken.ofproto import ofproto_v1_4 as ofp
+from sdnctl.flows import wire
 
-from sdnctl.openflow.messages import VERSION
-
-ATOMIC_ORDERED: Final[int] = ofp.OFPBF_ATOMIC | ofp.OFPBF_ORDERED
-
-_ADD: Final = Struct("!BBHIIxxH4sI")
-"""Header, bundle, flags, then the header of the wrapped message, which must have the same xid."""
 _XID: Final = Struct("!4sI")
 
 
@@ -29,7 +23,5 @@ def numbered(plain: Sequence[bytes], first_xid: int) -> Iterator[bytes]:
 
 def bundled(wrapped: Sequence[bytes], bundle: int, first_xid: int) -> Iterator[bytes]:
     """Each message with its xid, as an addition to a bundle."""
-    pack = _ADD.pack
-    kind = ofp.OFPT_BUNDLE_ADD_MESSAGE
-    for xid, message in enumerate(wrapped, first_xid):
-        yield pack(VERSION, kind, 16 + len(message), xid, bundle, ATOMIC_ORDERED, message[:4], xid) + message[8:]
+    for message in numbered(wrapped, first_xid):
+        yield wire.bundle_add(bundle, message)

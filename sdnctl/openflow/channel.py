@@ -8,19 +8,16 @@ to `close` is the one that stands. A peer that sends without pause gets no more 
 
 from __future__ import annotations
 
-import logging
 import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from sdnctl import runtime
-from sdnctl.openflow import messages
+from sdnctl import log, runtime
+from sdnctl.flows import wire
 from sdnctl.openflow.framing import Framer, MalformedError
 from sdnctl.openflow.outbox import Outbox
-
-_log = logging.getLogger(__name__)
 
 _RECEIVE: Final = 64 * 1024
 _TURN_S: Final = 0.002
@@ -94,7 +91,9 @@ class Channel:
         if last_words:
             self.outbox.put(last_words)
             self.outbox.drain(_GOODBYE_S)
-        self._reason = self._reason or reason
+        if self.reason is not None:
+            return  # Somebody was faster while the peer read.
+        self._reason = reason
         self.outbox.close()
         self._gone.set()
         _cut(self._socket)
@@ -112,9 +111,8 @@ class Channel:
             self.close(str(error))
         except (OSError, EOFError, ValueError) as error:  # ValueError: what ssl says about a socket that was shut down
             self.close(f"the connection broke: {error}")
-        except Exception:
-            # An error of ours, say in a callback, must not be worse for the other bridges than one of the peer's.
-            _log.exception("while receiving from %s", self.peer)
+        except Exception:  # noqa: BLE001  (an error of ours, in a callback say, is no worse than one of the peer's)
+            log.exception("receiving failed", peer=self.peer)
             self.close("an internal error, which the log tells")
         finally:
             self.close("stopped")
@@ -130,8 +128,8 @@ class Channel:
         except (OSError, AttributeError) as error:  # AttributeError: cut while it shook hands
             self.close(f"no TLS with this peer: {error}")
             raise OSError from error
-        certificate = wrapped.getpeercert() or {}
-        names = [value for part in certificate.get("subject", ()) for key, value in part if key == "commonName"]
+        certificate: Any = wrapped.getpeercert()
+        names = [value for part in certificate["subject"] for key, value in part if key == "commonName"]
         self.peer_name = names[0] if names else ""
 
     def _read(self) -> None:
@@ -145,7 +143,7 @@ class Channel:
                 self._heard = runtime.monotonic()
                 self._unanswered = 0
                 self._receive(message)
-                if self._reason is not None:
+                if self._gone.is_set:
                     return
             self._end_of_batch()
             if runtime.monotonic() >= until:
@@ -180,7 +178,7 @@ class Channel:
         else:
             self._unanswered += 1
             self._asked = now
-            self.outbox.put(messages.echo_request(0))
+            self.outbox.put(wire.echo_request())
 
 
 def _cut(sock: socket.socket) -> None:

@@ -21,17 +21,19 @@ import ssl
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Final
+from typing import ClassVar, Final
 
 from os_ken.ofproto import ofproto_v1_4 as ofp
 
 from sdnctl import runtime
 from sdnctl.errors import HostGoneError, SwitchRefusedError
+from sdnctl.flows import wire
+from sdnctl.flows.wire import VERSION
 from sdnctl.openflow import messages
 from sdnctl.openflow.bundle import bundled, numbered
 from sdnctl.openflow.channel import Channel, Limits
 from sdnctl.openflow.framing import MalformedError
-from sdnctl.openflow.messages import VERSION, Error
+from sdnctl.openflow.messages import Error
 
 _WRITE: Final = 64 * 1024
 """How many bytes of small messages are joined before they are queued."""
@@ -69,7 +71,7 @@ class Connection:
     def __init__(self, sock: socket.socket, peer: str, limits: Limits) -> None:
         self.dpid = 0
         self.serial = ""
-        """`other_config:dp-sn` of the bridge when the connection began; `read_serial` asks again."""
+        """`other_config:dp-sn` of the bridge, as it was when the connection began."""
         self.packet_ins = 0
         self.packet_ins_unheard = 0
         """Packet-ins that came before anybody listened."""
@@ -157,27 +159,21 @@ class Connection:
 
     def read_flows(self) -> list[bytes]:
         """Every flow of the bridge: the body of each part of the reply, for `flows.wire.parse_flow_stats`."""
-        return self._read("the flows", ofp.OFPMP_FLOW, messages.flows_request)
+        return self._read("the flows", ofp.OFPMP_FLOW, wire.flow_stats_request)
 
     def read_meters(self) -> list[bytes]:
         """Every meter of the bridge, as `read_flows` does."""
-        return self._read("the meters", ofp.OFPMP_METER_CONFIG, messages.meters_request)
+        return self._read("the meters", ofp.OFPMP_METER_CONFIG, wire.meter_config_request)
 
     def read_groups(self) -> list[bytes]:
         """Every group of the bridge, as `read_flows` does."""
-        return self._read("the groups", ofp.OFPMP_GROUP_DESC, messages.groups_request)
-
-    def read_serial(self) -> str:
-        """The bridge's serial number now; `serial` is it from then on."""
-        for body in self._read("its description", ofp.OFPMP_DESC, messages.description_request):
-            self._described(body)
-        return self.serial
+        return self._read("the groups", ofp.OFPMP_GROUP_DESC, wire.group_desc_request)
 
     def apply(self, before: Sequence[bytes], bundle: Sequence[bytes], after: Sequence[bytes]) -> None:
-        """Send `before` plainly, then `bundle` as one atomic ordered bundle, then `after` plainly; return when all is done.
+        """Send `before` plainly, `bundle` as one atomic ordered bundle, `after` plainly; return when all is done.
 
-        SwitchRefusedError names what was refused, by index over before + bundle + after. If one of them is in `before` or
-        `bundle`, or none is named, nothing of `bundle` and `after` has been done; the rest of `before` has been.
+        SwitchRefusedError names what was refused, by index over before + bundle + after. If one of them is in `before`
+        or `bundle`, or none is named, nothing of `bundle` and `after` has been done; the rest of `before` has been.
         HostGoneError leaves open how far it came: read back after the next connect.
         """
         if self._sending is not None:
@@ -252,11 +248,12 @@ class Connection:
         return bodies
 
     def _begin_barrier(self) -> int:
-        return self._begin("a barrier request", ofp.OFPT_BARRIER_REPLY, messages.barrier_request)
+        return self._begin("a barrier request", ofp.OFPT_BARRIER_REPLY, wire.barrier)
 
-    def _begin_bundle_control(self, what: str, request: int) -> int:
+    def _begin_bundle(self, what: str, request: Callable[[int, int], bytes]) -> int:
+        """Open, commit or discard the bundle of the present `apply`."""
         bundle = self._bundles
-        return self._begin(what, ofp.OFPT_BUNDLE_CONTROL, lambda xid: messages.bundle_control(bundle, request, xid))
+        return self._begin(f"to {what} a bundle", ofp.OFPT_BUNDLE_CONTROL, lambda xid: request(bundle, xid))
 
     # ------------------------------------------------------------------------------------------------------- applying
 
@@ -283,7 +280,7 @@ class Connection:
 
     def _apply_bundle(self, bundle: Sequence[bytes], first_xid: int, sent: _Sent) -> None:
         self._bundles += 1
-        opened = self._begin_bundle_control("to open a bundle", ofp.OFPBCT_OPEN_REQUEST)
+        opened = self._begin_bundle("open", wire.bundle_open)
         self._write(bundled(bundle, self._bundles, first_xid))
         try:
             # A message refused here does not keep the rest from being committed: all must be known good before.
@@ -291,9 +288,9 @@ class Connection:
             self._wait(opened)
         except SwitchRefusedError:
             with contextlib.suppress(SwitchRefusedError):
-                self._wait(self._begin_bundle_control("to discard a bundle", ofp.OFPBCT_DISCARD_REQUEST))
+                self._wait(self._begin_bundle("discard", wire.bundle_discard))
             raise
-        committed = self._begin_bundle_control("to commit a bundle", ofp.OFPBCT_COMMIT_REQUEST)
+        committed = self._begin_bundle("commit", wire.bundle_commit)
         barrier = self._begin_barrier()
         try:
             self._wait(committed)
@@ -355,7 +352,7 @@ class Connection:
         elif message[0] != VERSION:
             raise MalformedError(f"a message has version {message[0]:#04x} after both agreed on OpenFlow 1.4")
         else:
-            handle = _HANDLERS.get(message[1])
+            handle = self._HANDLERS.get(message[1])
             if handle is None:
                 raise MalformedError(f"a switch does not send messages of type {messages.message_name(message[1])}")
             handle(self, message)
@@ -422,7 +419,7 @@ class Connection:
             self._ports_changed = True
 
     def _echo_request(self, message: bytes) -> None:
-        if not self._channel.outbox.offer(messages.echo_reply(message)):
+        if not self._channel.outbox.offer(wire.echo_reply(message[8:], _xid(message))):
             raise MalformedError("the peer asks for echoes and does not read them")
 
     def _features(self, message: bytes) -> None:
@@ -466,29 +463,28 @@ class Connection:
             self.unasked_errors += 1
             self.last_unasked_error = messages.error_name(error)
 
+    _HANDLERS: ClassVar[Mapping[int, Callable[[Connection, bytes], None]]] = {
+        ofp.OFPT_HELLO: _hello_again,
+        ofp.OFPT_ERROR: _error,
+        ofp.OFPT_ECHO_REQUEST: _echo_request,
+        ofp.OFPT_ECHO_REPLY: _ignore,
+        ofp.OFPT_EXPERIMENTER: _ignore,
+        ofp.OFPT_FEATURES_REPLY: _answer,
+        ofp.OFPT_GET_CONFIG_REPLY: _ignore,
+        ofp.OFPT_PACKET_IN: _packet_in,
+        ofp.OFPT_FLOW_REMOVED: _ignore,
+        ofp.OFPT_PORT_STATUS: _port_status,
+        ofp.OFPT_MULTIPART_REPLY: _part,
+        ofp.OFPT_BARRIER_REPLY: _answer,
+        ofp.OFPT_ROLE_REPLY: _ignore,
+        ofp.OFPT_GET_ASYNC_REPLY: _ignore,
+        ofp.OFPT_ROLE_STATUS: _ignore,
+        ofp.OFPT_TABLE_STATUS: _ignore,
+        ofp.OFPT_REQUESTFORWARD: _ignore,
+        ofp.OFPT_BUNDLE_CONTROL: _answer,
+    }
+    """What a switch may say once both have greeted. Anything else is no switch."""
+
 
 def _xid(message: bytes) -> int:
     return int.from_bytes(message[4:8], "big")
-
-
-_HANDLERS: Final[Mapping[int, Callable[[Connection, bytes], None]]] = {
-    ofp.OFPT_HELLO: Connection._hello_again,
-    ofp.OFPT_ERROR: Connection._error,
-    ofp.OFPT_ECHO_REQUEST: Connection._echo_request,
-    ofp.OFPT_ECHO_REPLY: Connection._ignore,
-    ofp.OFPT_EXPERIMENTER: Connection._ignore,
-    ofp.OFPT_FEATURES_REPLY: Connection._answer,
-    ofp.OFPT_GET_CONFIG_REPLY: Connection._ignore,
-    ofp.OFPT_PACKET_IN: Connection._packet_in,
-    ofp.OFPT_FLOW_REMOVED: Connection._ignore,
-    ofp.OFPT_PORT_STATUS: Connection._port_status,
-    ofp.OFPT_MULTIPART_REPLY: Connection._part,
-    ofp.OFPT_BARRIER_REPLY: Connection._answer,
-    ofp.OFPT_ROLE_REPLY: Connection._ignore,
-    ofp.OFPT_GET_ASYNC_REPLY: Connection._ignore,
-    ofp.OFPT_ROLE_STATUS: Connection._ignore,
-    ofp.OFPT_TABLE_STATUS: Connection._ignore,
-    ofp.OFPT_REQUESTFORWARD: Connection._ignore,
-    ofp.OFPT_BUNDLE_CONTROL: Connection._answer,
-}
-"""What a switch may say once both have greeted. Anything else is no switch."""

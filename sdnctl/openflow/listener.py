@@ -8,20 +8,17 @@ milliseconds and whoever holds connections open needs them all.
 
 from __future__ import annotations
 
-import logging
 import socket
 import ssl
 from collections.abc import Callable
 from typing import Final
 
-from sdnctl import runtime
+from sdnctl import log, runtime
 from sdnctl.errors import InvalidError, SdnctlError
 from sdnctl.model.tls import Tls
 from sdnctl.openflow.channel import Limits
 from sdnctl.openflow.connection import Connection
 from sdnctl.openflow.targets import ListeningSocket, Target, listen, parse_target, server_context
-
-_log = logging.getLogger(__name__)
 
 _OUT_OF_FILES_S: Final = 0.1
 _STOP_S: Final = 2.0
@@ -96,7 +93,7 @@ class Listener:
                 sock, address = listening.socket.accept()
             except OSError as error:
                 # Out of file descriptors, say: those who are connected go on, and some of them will end.
-                _log.warning("accepting on %s: %s", listening.target, error)
+                log.warning("accepting failed", target=listening.target, error=error)
                 runtime.sleep(_OUT_OF_FILES_S)
                 continue
             self._begin(sock, _peer(listening.target, address), context)
@@ -126,14 +123,14 @@ class Listener:
             connection.set_up()
         except SdnctlError as error:
             connection.close(str(error))
-            _log.warning("no OpenFlow with %s: %s", connection.peer, connection.reason)
+            log.warning("handshake failed", peer=connection.peer, reason=connection.reason)
             return
         finally:
             self._pending.pop(connection, None)
         try:
             self._on_connection(connection)
-        except Exception:
-            _log.exception("serving %s", connection)
+        except Exception:  # noqa: BLE001  (an error of ours about one bridge must not end the others)
+            log.exception("serving failed", peer=connection.peer)
             connection.close("an internal error, which the log tells")
 
 

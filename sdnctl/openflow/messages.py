@@ -20,10 +20,9 @@ from os_ken.ofproto import ofproto_v1_4 as ofp
 from os_ken.ofproto import ofproto_v1_4_parser as os_ken_parser
 from os_ken.ofproto.ofproto_protocol import ProtocolDesc
 
+from sdnctl.flows import wire
+from sdnctl.flows.wire import VERSION
 from sdnctl.openflow.framing import HEADER, MalformedError
-
-VERSION: Final[int] = ofp.OFP_VERSION
-"""OpenFlow 1.4, the only version we speak."""
 
 _OS_KEN: Final = ProtocolDesc(VERSION)
 _VERSION_NAMES: Final = {1: "1.0", 2: "1.1", 3: "1.2", 4: "1.3", 5: "1.4", 6: "1.5"}
@@ -70,6 +69,8 @@ def version_names(versions: frozenset[int]) -> str:
 
 
 class Features(NamedTuple):
+    """Which bridge it is. `auxiliary` is 0 on the main connection."""
+
     dpid: int
     tables: int
     auxiliary: int
@@ -127,6 +128,8 @@ def parse_port_status(message: bytes) -> tuple[bool, str, int]:
 
 
 class PacketIn(NamedTuple):
+    """A punted frame."""
+
     in_port: int
     cookie: int
     frame: bytes
@@ -208,7 +211,7 @@ def _encoded(message: Any, xid: int) -> bytes:
 def hello(xid: int) -> bytes:
     """Our hello, with the bitmap of the one version we speak (os-ken's class leaves the bitmap out)."""
     body = _HELLO_ELEMENT.pack(_VERSION_BITMAP, 8) + struct.pack("!I", 1 << VERSION)
-    return HEADER.pack(VERSION, ofp.OFPT_HELLO, HEADER.size + len(body), xid) + body
+    return wire.message(ofp.OFPT_HELLO, body, xid)
 
 
 def hello_failed(reason: str, xid: int) -> bytes:
@@ -238,40 +241,3 @@ def description_request(xid: int) -> bytes:
 
 def ports_request(xid: int) -> bytes:
     return _encoded(os_ken_parser.OFPPortDescStatsRequest(_OS_KEN, 0), xid)
-
-
-def echo_request(xid: int) -> bytes:
-    return HEADER.pack(VERSION, ofp.OFPT_ECHO_REQUEST, HEADER.size, xid)
-
-
-def echo_reply(request: bytes) -> bytes:
-    """`request` sent back, as the answer it wants."""
-    return HEADER.pack(VERSION, ofp.OFPT_ECHO_REPLY, len(request), int.from_bytes(request[4:8], "big")) + request[8:]
-
-
-def barrier_request(xid: int) -> bytes:
-    return HEADER.pack(VERSION, ofp.OFPT_BARRIER_REQUEST, HEADER.size, xid)
-
-
-def flows_request(xid: int) -> bytes:
-    """All flows of all tables."""
-    everything = struct.pack("!B3xII4xQQHH4x", ofp.OFPTT_ALL, ofp.OFPP_ANY, ofp.OFPG_ANY, 0, 0, 1, 4)
-    return _multipart_request(ofp.OFPMP_FLOW, everything, xid)
-
-
-def meters_request(xid: int) -> bytes:
-    return _multipart_request(ofp.OFPMP_METER_CONFIG, struct.pack("!I4x", ofp.OFPM_ALL), xid)
-
-
-def groups_request(xid: int) -> bytes:
-    return _multipart_request(ofp.OFPMP_GROUP_DESC, b"", xid)
-
-
-def _multipart_request(kind: int, body: bytes, xid: int) -> bytes:
-    length = HEADER.size + _MULTIPART.size + len(body)
-    return HEADER.pack(VERSION, ofp.OFPT_MULTIPART_REQUEST, length, xid) + _MULTIPART.pack(kind, 0) + body
-
-
-def bundle_control(bundle: int, request: int, xid: int) -> bytes:
-    flags = ofp.OFPBF_ATOMIC | ofp.OFPBF_ORDERED
-    return HEADER.pack(VERSION, ofp.OFPT_BUNDLE_CONTROL, 16, xid) + struct.pack("!IHH", bundle, request, flags)

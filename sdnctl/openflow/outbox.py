@@ -18,6 +18,8 @@ _CHUNK: Final = 128 * 1024
 
 
 class Stream(Protocol):
+    """A socket, as far as writing goes."""
+
     def send(self, data: memoryview, /) -> int: ...
 
 

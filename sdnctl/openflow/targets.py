@@ -14,6 +14,7 @@ import socket
 import ssl
 import stat
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Literal
 
 from sdnctl.errors import InvalidError
@@ -65,8 +66,9 @@ class ListeningSocket:
         self.socket.close()
         if self.target.kind == "unix":
             with contextlib.suppress(OSError):
-                if os.stat(self.target.path).st_ino == self.inode:
-                    os.unlink(self.target.path)
+                file = Path(self.target.path)
+                if file.stat().st_ino == self.inode:
+                    file.unlink()
 
 
 def listen(target: Target) -> ListeningSocket:
@@ -105,12 +107,12 @@ def _listen_unix(target: Target) -> ListeningSocket:
     finally:
         os.umask(mask)
     sock.listen(_BACKLOG)
-    return ListeningSocket(target, sock, os.stat(target.path).st_ino)
+    return ListeningSocket(target, sock, Path(target.path).stat().st_ino)
 
 
 def _remove_stale(target: Target) -> None:
     try:
-        mode = os.stat(target.path).st_mode
+        mode = Path(target.path).stat().st_mode
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(mode):
@@ -119,7 +121,7 @@ def _remove_stale(target: Target) -> None:
         try:
             probe.connect(target.path)
         except ConnectionRefusedError:
-            os.unlink(target.path)
+            Path(target.path).unlink()
             return
     raise InvalidError(f"cannot listen for OpenFlow on {target}: another process listens there")
 
