@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Our exceptions. Each says what was wrong with which object, and what would be right.
 
-The API turns the first five into status codes (`sdnctl/api/errors.py`); the rest stop one host, never the process,
+The API turns the first six into status codes (`sdnctl/api/errors.py`); the rest stop one host, never the process,
 and show in that host's status.
 """
 
@@ -45,6 +45,12 @@ class PreconditionError(SdnctlError):
     """`If-Match` named a revision that is no longer the object's (412)."""
 
     kind = "RevisionNumberConstraintFailed"
+
+
+class UnavailableError(SdnctlError):
+    """What the request needs is away, as a rule the database (503); the same request may work later."""
+
+    kind = "ServiceUnavailable"
 
 
 class HostGoneError(SdnctlError):
