@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a port may call itself: addresses as plain integers, from the values of the model."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sdnctl.model.port import Port
+from sdnctl.model.views import Source
+
+LINK_LOCAL: Final = 0xFE80 << 112
+IPV4_MASK: Final = (1 << 32) - 1
+IPV6_MASK: Final = (1 << 128) - 1
+
+
+def link_local(mac: int) -> int:
+    """The IPv6 link-local address that a MAC address makes (modified EUI-64, RFC 4291 appendix A)."""
+    return LINK_LOCAL | ((mac >> 24 ^ 0x020000) << 40 | 0xFFFE << 24 | mac & 0xFFFFFF)
+
+
+def sources_of(port: Port) -> tuple[Source, ...]:
+    """Every (MAC, prefix) the port may send from: fixed addresses, allowed pairs, the link-local one of each MAC."""
+    own = int(port.mac)
+    macs = {own}
+    sources = set()
+    for fixed in port.fixed_ips:
+        version = int(fixed.address.version)
+        sources.add((own, version, int(fixed.address), IPV4_MASK if version == 4 else IPV6_MASK))
+    for pair in port.allowed_address_pairs:
+        mac = int(pair.mac)
+        macs.add(mac)
+        sources.add((mac, int(pair.prefix.version), int(pair.prefix.first), int(pair.prefix.netmask)))
+    sources.update((mac, 6, link_local(mac), IPV6_MASK) for mac in macs)
+    return tuple(Source(*source) for source in sorted(sources))
