@@ -142,7 +142,8 @@ def test_the_hub_is_watched() -> None:
 
 def test_the_real_hub_being_deaf_is_seen() -> None:
     metrics = Metrics()
-    task = runtime.spawn(watch_hub, metrics, runtime.sleep, runtime.monotonic)
+    # The wait of a latch that nobody wakes is the hub's sleep.
+    task = runtime.spawn(watch_hub, metrics, runtime.Latch().wait, runtime.monotonic)
     runtime.give_way()
     until = runtime.monotonic() + 0.06
     while runtime.monotonic() < until:
