@@ -12,22 +12,24 @@ sdnctl keeps there. Anybody who can reach the listener can claim a datapath id; 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from sdnctl import log, runtime
 from sdnctl.apps import dhcp
+from sdnctl.apps.leases import Defaults
 from sdnctl.errors import InvalidError, NotFoundError
 from sdnctl.flows import action, text, wire
 from sdnctl.flows.pipeline import COOKIE_MAGIC, Kind, Reason, read_cookie
+from sdnctl.model.contents import Item, Source
 from sdnctl.model.host import Host, HostFacts, PlugSpec
 from sdnctl.model.ids import Revision
 from sdnctl.model.network import Network, Subnet
 from sdnctl.model.port import Port, PortStatus
 from sdnctl.sync import host as host_task
 from sdnctl.sync.host import HostTask, State
-from sdnctl.sync.status import StatusRecorder, StatusStore
+from sdnctl.sync.status import StatusRecorder
 from sdnctl.sync.world import World
 
 FOLLOW_S: Final = 1.0
@@ -35,31 +37,6 @@ FOLLOW_S: Final = 1.0
 REMEMBERED_BATCHES: Final = 4096
 UNKNOWN_CONNECTIONS: Final = 64
 """Connections kept waiting for a host that knows them; the oldest is closed for a further one."""
-
-Model = Host | Network | Subnet | Port
-
-
-class Change(Protocol):
-    revision: Revision
-    kind: str
-    id: str
-
-
-class Contents(Protocol):
-    revision: Revision
-    hosts: Sequence[Host]
-    networks: Sequence[Network]
-    subnets: Sequence[Subnet]
-    ports: Sequence[Port]
-
-
-class Store(StatusStore, Protocol):
-    """What the fabric needs of the store."""
-
-    def load(self) -> Contents: ...
-    def changes(self, after: Revision) -> Sequence[Change]: ...
-    def fetch(self, kind: str, ids: Iterable[str]) -> Mapping[str, Model]: ...
-
 
 class Link(Protocol):
     """What the fabric needs of a host's OVSDB session."""
@@ -80,9 +57,9 @@ class SwitchConnection(host_task.Connection, Protocol):
     @property
     def ports(self) -> Mapping[str, int]: ...
 
-    on_packet_in: Callable[[int, int, bytes], None]
-    on_closed: Callable[[str], None]
-    on_ports_changed: Callable[[], None]
+    def on_packet_in(self, callback: Callable[[int, int, bytes], None]) -> None: ...
+    def on_closed(self, callback: Callable[[str], None]) -> None: ...
+    def on_ports_changed(self, callback: Callable[[], None]) -> None: ...
 
 
 class Meters(Protocol):
@@ -110,17 +87,14 @@ class Fabric:
 
     def __init__(
         self,
-        store: Store,
+        store: Source,
         make_link: LinkMaker,
         meters: Meters,
         *,
         advertise: Callable[[Host], tuple[str, ...]],
-        leases: dhcp.Defaults,
+        leases: Defaults,
     ) -> None:
-        self.world = World()
-        self.world.make_lease = lambda port, network, subnets, server: dhcp.lease_for(
-            port, network, subnets, server, leases
-        )
+        self.world = World(leases)
         self.tasks: dict[str, HostTask] = {}
         self.status = StatusRecorder(store)
         self._store = store
@@ -208,7 +182,7 @@ class Fabric:
         self._plug()
         self._tell_waiters()
 
-    def _put(self, kind: str, object_id: str, model: Model | None) -> None:
+    def _put(self, kind: str, object_id: str, model: Item | None) -> None:
         world = self.world
         match model:
             case Host():
@@ -308,7 +282,7 @@ class Fabric:
         if len(self._unknown) >= UNKNOWN_CONNECTIONS:
             self._unknown.pop(0).close("no host has this datapath id, and others are waiting")
         self._unknown.append(connection)
-        connection.on_closed = lambda reason: self._on_closed(connection, reason)
+        connection.on_closed(lambda reason: self._on_closed(connection, reason))
         self._match(connection)
 
     @staticmethod
@@ -331,15 +305,23 @@ class Fabric:
                 return
             self._unknown.remove(connection)
             self._rejected.pop(host_id, None)
-            connection.on_closed = lambda reason: self._on_host_closed(host_id, connection, reason)
-            connection.on_ports_changed = lambda: self.world.set_switch_ports(host_id, connection.ports)
-            connection.on_packet_in = lambda in_port, cookie, frame: self._on_packet_in(
-                host_id, connection, in_port, cookie, frame
-            )
-            self.world.set_switch_ports(host_id, connection.ports)
-            log.info("switch connected", host=task.host.name, peer=connection.peer, dpid=f"{connection.dpid:016x}")
-            task.attach(connection)
+            self._give(host_id, task, connection)
             return
+
+    def _give(self, host_id: str, task: HostTask, connection: SwitchConnection) -> None:
+        log.info("switch connected", host=task.host.name, peer=connection.peer, dpid=f"{connection.dpid:016x}")
+        self.world.set_switch_ports(host_id, dict(connection.ports))
+        task.attach(connection)
+        connection.on_ports_changed(lambda: self._on_ports_changed(host_id, connection))
+        connection.on_packet_in(
+            lambda in_port, cookie, frame: self._on_packet_in(host_id, connection, in_port, cookie, frame)
+        )
+        connection.on_closed(lambda reason: self._on_host_closed(host_id, connection, reason))
+
+    def _on_ports_changed(self, host_id: str, connection: SwitchConnection) -> None:
+        task = self.tasks.get(host_id)
+        if task is not None and task.connection is connection:
+            self.world.set_switch_ports(host_id, dict(connection.ports))
 
     def _on_closed(self, connection: SwitchConnection, reason: str) -> None:
         del reason
@@ -365,7 +347,7 @@ class Fabric:
         answer = dhcp.reply(frame, self.world.lease(port.id))
         self._meters.dhcp_answer(answer.kind)
         if answer.frame is not None:
-            connection.send(wire.packet_out(wire.CONTROLLER, (action.Output(in_port),), answer.frame))
+            connection.send(wire.packet_out(wire.CONTROLLER_PORT, (action.Output(in_port),), answer.frame))
 
     # --- what was confirmed -------------------------------------------------------------------------------------
 

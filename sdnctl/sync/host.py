@@ -15,16 +15,18 @@ without it, and it is tried again later. The state of the old connection is neve
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from sdnctl import log, runtime
 from sdnctl.errors import HostGoneError, SwitchRefusedError
-from sdnctl.flows import text, wire
+from sdnctl.flows import action, text, wire
+from sdnctl.flows.fields import Field
 from sdnctl.model.host import Host
 from sdnctl.model.ids import Revision
 from sdnctl.model.port import PortStatus
+from sdnctl.model.views import NetworkView
 from sdnctl.sync.compile import compile_view
 from sdnctl.sync.tables import Compiled, Delta, Tables
 from sdnctl.sync.units import Unit, UnitKind
@@ -34,13 +36,14 @@ from sdnctl.sync.world import World
 class Connection(Protocol):
     """What `sdnctl.openflow` gives: one bridge's OpenFlow session."""
 
-    peer: str
-    is_open: bool
-
+    @property
+    def peer(self) -> str: ...
+    @property
+    def is_open(self) -> bool: ...
     def read_flows(self) -> Iterable[bytes]: ...
     def read_meters(self) -> Iterable[bytes]: ...
-    def apply(self, before: list[bytes], bundle: list[bytes], after: list[bytes]) -> None: ...
-    def send(self, message: bytes) -> None: ...
+    def apply(self, before: Sequence[bytes], bundle: Sequence[bytes], after: Sequence[bytes]) -> None: ...
+    def send(self, message: bytes) -> bool: ...
     def close(self, reason: str) -> None: ...
 
 
@@ -79,6 +82,12 @@ TRANSITIONS: Final[Mapping[tuple[State, Event], State]] = {
 
 FIRST_RETRY_S: Final = 0.5
 LAST_RETRY_S: Final = 30.0
+EXACT: Final = 2**64 - 1
+"""Mask of a cookie that has to match to the last bit."""
+GREET_S: Final = 300.0
+"""How often a tunnel peer is greeted; Open vSwitch forgets its MAC address after 900 s of silence."""
+GREETING: Final = bytes.fromhex("ffffffffffff 020000000000 88b5") + bytes(46)
+"""Nobody's frame, with an ethertype for experiments (IEEE 802, local)."""
 BATCH: Final = 2000
 """Units to a bundle at most, so that the first of many ports need not wait for the last."""
 
@@ -116,6 +125,7 @@ class HostTask:
         self._latch = runtime.Latch()
         self._in_flight = _InFlight()
         self._retry_s = FIRST_RETRY_S
+        self._greeted: dict[int, float] = {}
         self._task: runtime.Task | None = None
 
     # --- what others call -----------------------------------------------------------------------------------
@@ -180,6 +190,7 @@ class HostTask:
         self._catch_up(connection)
         while self.connection is connection:
             self._follow(connection)
+            self._greet(connection, self._world.networks_on(self.host.id))
             self._latch.wait(self._next_retry())
         raise HostGoneError("OpenFlow connection ended")
 
@@ -206,6 +217,7 @@ class HostTask:
         """Read back, compute everything, send the difference."""
         self._take()
         self.failures.clear()
+        self._greeted.clear()
         self.tables = Tables()
         have: dict[bytes, wire.WireFlow] = {}
         for body in connection.read_flows():
@@ -264,7 +276,9 @@ class HostTask:
                     self._apply(connection, delta)
                 break
             except SwitchRefusedError as error:
-                for unit in self._blame(delta, error):
+                refused = self._blame(delta, error)
+                self.tables.meters_sent(meter for meter in delta.meters_add if meter[0] not in refused)
+                for unit in refused:
                     del changes[unit]
         seconds = runtime.monotonic() - started
         self.tables.confirmed(changes)
@@ -280,6 +294,7 @@ class HostTask:
                 ms=round(seconds * 1000, 1), revision=revision,
             )
             self._observer.bundle_applied(self.host.name, seconds, len(delta.put), len(delta.remove))
+        self._greet(connection, {unit.id for unit in changes if unit.kind is UnitKind.NETWORK})
         self._report_ports(changes, revision)
         self._observer.applied()
 
@@ -288,7 +303,7 @@ class HostTask:
         before += [wire.meter_modify(meter) for _, meter in delta.meters_modify]
         bundle: list[bytes] = []
         for _, flow in runtime.in_slices(delta.remove):
-            bundle.append(wire.delete_message(flow.key, flow.cookie))
+            bundle.append(wire.delete_message(flow.key, flow.cookie, EXACT))
         for _, flow in runtime.in_slices(delta.put):
             bundle.append(wire.add_message(flow))
         after = [wire.meter_delete(number) for number in delta.meters_remove]
@@ -325,10 +340,29 @@ class HostTask:
             raise error
         return refused
 
-    def _next_retry(self) -> float | None:
-        if not self.failures:
-            return None
-        return max(0.05, min(failure.retry_at for failure in self.failures.values()) - runtime.monotonic())
+    def _next_retry(self) -> float:
+        retries = (failure.retry_at for failure in self.failures.values())
+        return max(0.05, min(retries, default=runtime.monotonic() + GREET_S) - runtime.monotonic())
+
+    def _greet(self, connection: Connection, network_ids: Iterable[str]) -> None:
+        """Make the switch resolve the tunnel peers of these networks before a guest needs them.
+
+        The userspace datapath drops what is sent to a peer whose MAC address it does not know yet.
+        """
+        now = runtime.monotonic()
+        for network_id in network_ids:
+            view = self._world.view(self.host.id, Unit(UnitKind.NETWORK, network_id))
+            if not isinstance(view, NetworkView) or view.underlay_ofport is None:
+                continue
+            for peer in view.peers:
+                if now - self._greeted.get(peer, -GREET_S) >= GREET_S:
+                    self._greeted[peer] = now
+                    through = (
+                        action.SetField(Field.TUN_ID, 0),
+                        action.SetField(Field.TUN_DST, peer),
+                        action.Output(view.underlay_ofport),
+                    )
+                    connection.send(wire.packet_out(wire.CONTROLLER_PORT, through, GREETING))
 
     # --- ports ----------------------------------------------------------------------------------------------
 

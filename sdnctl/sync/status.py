@@ -7,23 +7,20 @@ derived from the hosts; so a store that is away only delays it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Final, Protocol
+from collections.abc import Iterable
+from typing import Final
 
 from sdnctl import log, runtime
+from sdnctl.model.contents import Source
 from sdnctl.model.port import Port, PortStatus
 
 RETRY_S: Final = 1.0
 
 
-class StatusStore(Protocol):
-    def record_status(self, status: Mapping[str, tuple[PortStatus, str]]) -> None: ...
-
-
 class StatusRecorder:
     """Call `record`; the rest happens by itself."""
 
-    def __init__(self, store: StatusStore) -> None:
+    def __init__(self, store: Source) -> None:
         self._store = store
         self._written: dict[str, tuple[PortStatus, str]] = {}
         self._waiting: dict[str, tuple[PortStatus, str]] = {}

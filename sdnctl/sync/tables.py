@@ -71,7 +71,7 @@ class Tables:
         """The way from what was read back to `want`. Flows without our cookie are somebody else's, and stay."""
         delta = Delta()
         kept: set[bytes] = set()
-        meters = dict(have_meters)
+        meters = {**have_meters, **{number: spec for number, (_, spec) in self._meters.items()}}
         for unit, compiled in want.items():
             for flow in compiled.flows:
                 kept.add(flow.key)
@@ -116,6 +116,10 @@ class Tables:
             if holder is None or holder[0] in changes:
                 delta.meters_remove.append(number)
         return delta
+
+    def meters_sent(self, added: Iterable[tuple[Unit, MeterSpec]]) -> None:
+        """Meters are no part of a bundle: these were made although the bundle after them was refused."""
+        self._meters.update((meter.id, (unit, meter)) for unit, meter in added)
 
     def confirmed(self, changes: Mapping[Unit, Compiled]) -> None:
         """The switch has these units now."""

@@ -24,7 +24,7 @@ from typing import Final
 
 from netaddr import EUI
 
-from sdnctl.apps import dhcp
+from sdnctl.apps import leases
 from sdnctl.model.addresses import link_local, sources_of
 from sdnctl.model.host import Host, HostFacts, Interface
 from sdnctl.model.ids import Ofport, Revision
@@ -102,8 +102,11 @@ class _Served:
 class World:
     """See the module's docstring. Hosts, networks, subnets and ports are known by their UUID here."""
 
-    def __init__(self) -> None:
+    def __init__(self, defaults: leases.Defaults = leases.NO_DEFAULTS) -> None:
         self.revision = Revision(0)
+        self._defaults = defaults
+        self._servers: dict[str, set[str]] = defaultdict(set)
+        """network -> ports of device_owner network:dhcp."""
         self.hosts: dict[str, Host] = {}
         self.networks: dict[str, Network] = {}
         self.subnets: dict[str, Subnet] = {}
@@ -126,7 +129,7 @@ class World:
         self._refused: dict[str, dict[str, str]] = defaultdict(dict)
         self._rank = 0
         self._by_key: dict[tuple[str, int], str] = {}
-        self._leases: dict[str, dhcp.Lease | None] = {}
+        self._leases: dict[str, leases.Lease | None] = {}
         self._at_ofport: dict[str, dict[int, str]] = defaultdict(dict)
         self._host_named: dict[str, str] = {}
         self._presumed: dict[str, set[str]] = defaultdict(set)
@@ -172,7 +175,7 @@ class World:
         self.networks[network.id] = network
         self._by_key["network", network.key] = network.id
         self._forget_leases(network.id)
-        if old is not None and old.admin_state_up != network.admin_state_up:
+        if old is None or old.admin_state_up != network.admin_state_up:
             self._reindex(self._ports_of[network.id])
 
     def remove_network(self, network_id: str) -> None:
@@ -199,12 +202,17 @@ class World:
     def put_port(self, port: Port) -> None:
         """A port was added or changed."""
         old = self.ports.get(port.id)
+        if old is not None and old.network_id != port.network_id:
+            self.remove_port(port.id)
         self.ports[port.id] = port
         self._by_key["port", port.key] = port.id
         self._ports_of[port.network_id].add(port.id)
         self._leases.pop(port.id, None)
         self._plug_changed(old, port)
         if DHCP_OWNER in (port.device_owner, old.device_owner if old else ""):
+            self._servers[port.network_id].discard(port.id)
+            if port.device_owner == DHCP_OWNER:
+                self._servers[port.network_id].add(port.id)
             self._subnet_changed(port.network_id)
         self._resolve(port.id, changed=True)
 
@@ -218,6 +226,7 @@ class World:
         self._leases.pop(port_id, None)
         self._plug_changed(port, None)
         if port.device_owner == DHCP_OWNER:
+            self._servers[port.network_id].discard(port_id)
             self._subnet_changed(port.network_id)
         self._resolve(port_id, changed=True)
 
@@ -316,20 +325,17 @@ class World:
             case _:
                 return self._station(host_id, network, index, unit.number)
 
-    def lease(self, port_id: str) -> dhcp.Lease | None:
+    def lease(self, port_id: str) -> leases.Lease | None:
         """What the DHCP responder tells the port; None when it has no address in a subnet with DHCP."""
         if port_id not in self._leases:
             port = self.ports[port_id]
             subnets = {name: self.subnets[name] for name in self._subnets_of[port.network_id]}
-            servers = (self.ports[name] for name in self._ports_of[port.network_id])
-            server = next((one for one in servers if one.device_owner == DHCP_OWNER), None)
+            server = min(self._servers[port.network_id], default=None)
             network = self.networks.get(port.network_id)
-            self._leases[port_id] = network and self.make_lease(port, network, subnets, server)
+            self._leases[port_id] = network and leases.lease_for(
+                port, network, subnets, self.ports[server] if server else None, self._defaults
+            )
         return self._leases[port_id]
-
-    make_lease: Callable[[Port, Network, Mapping[str, Subnet], Port | None], dhcp.Lease | None] = staticmethod(
-        dhcp.lease_for
-    )
 
     def port_at(self, host_id: str, ofport: int) -> Port | None:
         """The served port that is bound to an ofport of a host."""
@@ -343,6 +349,10 @@ class World:
     def by_key(self, kind: str, key: int) -> str | None:
         """The id of the `host`, `network` or `port` with this key."""
         return self._by_key.get((kind, key))
+
+    def networks_on(self, host_id: str) -> tuple[str, ...]:
+        """Ids of the networks with a served port on the host."""
+        return tuple(self._networks_on[host_id])
 
     def served_ports(self, host_id: str) -> Iterator[str]:
         """Ids of the ports that have flows on the host because they are bound there."""

@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Small clouds for the tests of `sdnctl.sync`, and what can happen to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from hypothesis import strategies as st
+from netaddr import EUI, IPAddress, IPNetwork
+
+from sdnctl.model.host import Host, HostFacts, Interface
+from sdnctl.model.ids import HostKey, NetworkKey, Ofport, PortKey
+from sdnctl.model.network import Network, NetworkType, Subnet
+from sdnctl.model.port import DHCP_OWNER, AddressPair, FixedIP, Port
+from sdnctl.sync.world import World
+
+HOSTS = ("h1", "h2", "h3")
+NETWORKS = ("tunnelled", "tagged", "plain")
+PORTS = ("p1", "p2", "p3", "p4", "p5", "p6")
+SHARED_MAC = EUI("00-00-5E-00-01-01")
+
+
+def host(name: str, *, tunnel: bool = True) -> Host:
+    number = HOSTS.index(name) + 1
+    return Host(
+        id=f"id-{name}",
+        key=HostKey(number),
+        name=name,
+        ovsdb=f"unix:/run/{name}",
+        tunnel_ip=IPAddress(f"192.0.2.{number}") if tunnel else None,
+        bridge_mappings=(("physnet1", "br-ex"),),
+    )
+
+
+def network(name: str, *, up: bool = True) -> Network:
+    number = NETWORKS.index(name) + 1
+    kind = (NetworkType.VXLAN, NetworkType.VLAN, NetworkType.FLAT)[number - 1]
+    return Network(
+        id=name,
+        key=NetworkKey(number),
+        project_id="project",
+        name=name,
+        type=kind,
+        physical_network=None if kind is NetworkType.VXLAN else "physnet1",
+        segmentation_id=None if kind is NetworkType.FLAT else 100 + number,
+        mtu=1450,
+        admin_state_up=up,
+    )
+
+
+def subnet(name: str, *, dhcp: bool = True) -> Subnet:
+    number = NETWORKS.index(name) + 1
+    return Subnet(
+        id=f"subnet-{name}",
+        network_id=name,
+        cidr=IPNetwork(f"10.0.{number}.0/24"),
+        gateway_ip=IPAddress(f"10.0.{number}.1"),
+        enable_dhcp=dhcp,
+    )
+
+
+def mac(name: str) -> EUI:
+    return EUI(f"FA-16-3E-00-00-{PORTS.index(name) + 1:02X}")
+
+
+def port(  # noqa: PLR0913  (each is one thing a port can have)
+    name: str,
+    of: str = "tunnelled",
+    *,
+    up: bool = True,
+    security: bool = True,
+    pair: bool = False,
+    owner: str = "",
+    requested_host: str = "",
+    bound_host: str = "",
+) -> Port:
+    number = PORTS.index(name) + 1
+    return Port(
+        id=name,
+        key=PortKey(number),
+        network_id=of,
+        project_id="project",
+        name=name,
+        mac=mac(name),
+        fixed_ips=(FixedIP(f"subnet-{of}", IPAddress(f"10.0.{NETWORKS.index(of) + 1}.{10 + number}")),),
+        allowed_address_pairs=(AddressPair(SHARED_MAC, IPNetwork("10.0.1.200/32")),) if pair else (),
+        port_security_enabled=security,
+        admin_state_up=up,
+        device_owner=owner,
+        requested_host=requested_host,
+        bound_host=bound_host,
+    )
+
+
+ports = st.builds(
+    port,
+    st.sampled_from(PORTS),
+    st.sampled_from(NETWORKS),
+    up=st.booleans(),
+    security=st.booleans(),
+    pair=st.booleans(),
+    owner=st.sampled_from(("", "", DHCP_OWNER)),
+    requested_host=st.sampled_from(("", "", "h1", "h2")),
+    bound_host=st.sampled_from(("", "h1", "h3")),
+)
+
+
+@dataclass
+class Reports:
+    """What the hosts report; kept by the test, told to the world."""
+
+    facts: dict[str, HostFacts] = field(default_factory=dict)
+    switch: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    def plug(self, host_name: str, interface: str, iface_id: str, ofport: int, *, right_mac: bool = True) -> None:
+        attached = mac(iface_id) if iface_id in PORTS and right_mac else EUI("02-00-00-00-00-99")
+        old = self.of(host_name)
+        changed = {**old.interfaces, interface: Interface(interface, Ofport(ofport), iface_id, attached)}
+        self.facts[host_name] = replace(old, interfaces=changed)
+
+    def unplug(self, host_name: str, interface: str) -> None:
+        old = self.of(host_name)
+        left = {name: one for name, one in old.interfaces.items() if name != interface}
+        self.facts[host_name] = replace(old, interfaces=left)
+
+    def of(self, host_name: str) -> HostFacts:
+        number = HOSTS.index(host_name) + 1
+        return self.facts.get(host_name) or HostFacts(number, f"serial{number}", {}, Ofport(100), {"physnet1": Ofport(101)})
+
+    def tell(self, world: World, host_name: str) -> None:
+        if f"id-{host_name}" in world.hosts:
+            self.facts[host_name] = self.of(host_name)
+            world.set_facts(f"id-{host_name}", self.facts[host_name])
+
+
+def small_cloud() -> tuple[World, Reports]:
+    """Two hosts that were read, the three networks with a subnet each, no port."""
+    world, reports = World(), Reports()
+    for name in NETWORKS:
+        world.put_network(network(name))
+        world.put_subnet(subnet(name))
+    for name in HOSTS[:2]:
+        world.put_host(host(name))
+        reports.tell(world, name)
+    return world, reports
+
+
+def busy_cloud() -> tuple[World, Reports]:
+    """The small cloud with ports on both hosts, in all three networks, one of them with a DHCP server."""
+    world, reports = small_cloud()
+    for name, of, where, ofport in (
+        ("p1", "tunnelled", "h1", 1),
+        ("p2", "tunnelled", "h2", 2),
+        ("p3", "tagged", "h1", 63),
+        ("p4", "plain", "h2", 64),
+    ):
+        world.put_port(port(name, of))
+        reports.plug(where, f"tap{ofport}", name, ofport)
+        reports.tell(world, where)
+    world.put_port(port("p6", owner=DHCP_OWNER))
+    return world, reports
