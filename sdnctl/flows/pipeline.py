@@ -20,13 +20,15 @@ class Table(enum.IntEnum):
     TUNNEL = 2
     """Frames from a known tunnel peer: VNI to network."""
     PORT_SECURITY = 10
-    """From a workload only with MAC, ARP sender and IP source it owns; no DHCP server or router answers."""
+    """From a workload only with a MAC it owns."""
+    SOURCE_SECURITY = 11
+    """Only with an ARP sender or IP source that it owns together with that MAC; no DHCP server's answers."""
     ND_SECURITY = 12
     """IPv6 of an owned source: neighbour discovery only about owned addresses; no router advertisements."""
     RESPONDERS = 20
-    """ARP and ND answered, DHCP punted."""
-    ND_REPLY = 22
-    """Second half of the ND answer: its option exists only once the message is an advertisement."""
+    """Which ARP and ND question is answered with which MAC; DHCP punted."""
+    REPLY = 22
+    """The question is turned into its answer and sent back."""
     SWITCHING = 60
     """(network, MAC) to local port, tunnel peer, provider bridge, or flooding."""
     FLOOD = 62
@@ -35,6 +37,8 @@ class Table(enum.IntEnum):
     """Which chunks of local ports get a copy."""
     FLOOD_CHUNK = 66
     """One copy to each local port of a chunk."""
+    UNDERLAY = 68
+    """One frame to the other hosts of its network, by tunnel or provider bridge."""
     OUTPUT = 80
     """To the local port, by its key."""
 
@@ -72,11 +76,11 @@ class Reason(enum.IntEnum):
 
     NONE = 0, "not dropped"
     UNKNOWN_SOURCE = 1, "came in on an interface that is no bound port, tunnel or provider bridge"
-    TAGGED = 2, "a workload sent a frame with a VLAN tag"
+    TAGGED = 2, "a frame with a VLAN tag, or with a second one, where there is none"
     UNKNOWN_PEER = 3, "tunnelled frame from an address that is no host of ours"
     UNKNOWN_VNI = 4, "tunnelled frame for a network without a port on this host"
     UNKNOWN_TAG = 5, "frame from a provider bridge with a tag of no network here"
-    FOREIGN_MAC = 6, "a workload sent from a MAC address that is not its own"
+    FOREIGN_MAC = 6, "a workload sent from a MAC address that is not its own, or anybody from a group's"
     FOREIGN_ARP = 7, "a workload sent ARP for an address that is not its own"
     FOREIGN_IPV4 = 8, "a workload sent from an IPv4 address that is not its own"
     FOREIGN_IPV6 = 9, "a workload sent from an IPv6 address that is not its own"
@@ -90,7 +94,9 @@ class Reason(enum.IntEnum):
     NO_UNDERLAY = 17, "the host has no way to the other hosts of this network"
     MISS = 18, "nothing in this table knows the packet (this is a bug of ours)"
     PORT_DOWN = 19, "the port is administratively down"
-    SNAP = 20, "a workload sent an 802.3 frame with LLC or SNAP header"
+    SNAP = 20, "an 802.3 frame with LLC or SNAP header"
+    CUT_HEADERS = 21, "a workload sent an IP packet whose further headers cannot be seen in its first fragment"
+    ELSEWHERE = 22, "came in from the underlay for a MAC address that is on another host"
 
 
 COOKIE_MAGIC: Final = 0x5D

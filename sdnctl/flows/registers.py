@@ -36,19 +36,20 @@ class Slot:
 
 NETWORK: Final = Slot("NETWORK", Field.REG0, 0, 24)
 """Key of the network the packet is in."""
+AUDIENCE: Final = Slot("AUDIENCE", Field.REG0, 30, 1)
+"""Who gets a flooded frame: `EVERYONE`, or `OPEN_PORTS`, the ones whose MAC addresses nobody knows."""
 SOURCE: Final = Slot("SOURCE", Field.REG0, 31, 1)
 """Where the packet comes from: `FROM_WORKLOAD` or `FROM_UNDERLAY`."""
 FROM_PORT: Final = Slot("FROM_PORT", Field.REG1, 0, 32)
 """Key of the local port that sent the packet; 0 if it came from the underlay."""
 TO_PORT: Final = Slot("TO_PORT", Field.REG2, 0, 32)
 """Key of the local port the packet goes to."""
-ND_MAC_HI: Final = Slot("ND_MAC_HI", Field.REG3, 0, 16)
-"""Upper 16 bits of the MAC address that a neighbour advertisement of ours carries; the lower 32 are ND_MAC_LO."""
-ND_MAC_LO: Final = Slot("ND_MAC_LO", Field.REG4, 0, 32)
 CHUNK: Final = Slot("CHUNK", Field.REG5, 0, 32)
 """Number of the flood chunk that gets a copy."""
 
-SLOTS: Final = (NETWORK, SOURCE, FROM_PORT, TO_PORT, ND_MAC_HI, ND_MAC_LO, CHUNK)
+SLOTS: Final = (NETWORK, AUDIENCE, SOURCE, FROM_PORT, TO_PORT, CHUNK)
 
+EVERYONE: Final = 0
+OPEN_PORTS: Final = 1
 FROM_WORKLOAD: Final = 0
 FROM_UNDERLAY: Final = 1

@@ -31,6 +31,8 @@ class HostView:
 
     key: HostKey
     tunnel_ofport: Ofport | None
+    patch_ofports: tuple[Ofport, ...] = ()
+    """Patch ports to the mapped provider bridges, sorted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,8 @@ class FloodChunk:
     number: int
     ofports: tuple[Ofport, ...]
     """Sorted."""
+    open_ofports: tuple[Ofport, ...] = ()
+    """Those of ports with port security off, sorted: only they may have MACs that nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -303,7 +303,8 @@ class World:
         tunnel = facts.tunnel_ofport if facts else None
         match unit.kind:
             case UnitKind.HOST:
-                return HostView(host.key, tunnel)
+                patches = facts.patch_ofports if facts and facts.patch_ofports else {}
+                return HostView(host.key, tunnel, tuple(sorted(set(patches.values()))))
             case UnitKind.PEER:
                 peer = self.hosts.get(unit.id)
                 if peer is None or peer.tunnel_ip is None or tunnel is None or unit.id == host_id:
@@ -321,7 +322,11 @@ class World:
                 return self._network_view(host_id, network, index)
             case UnitKind.CHUNK:
                 ofports = index.chunks[host_id].get(unit.number)
-                return FloodChunk(network.key, unit.number, tuple(sorted(ofports))) if ofports else None
+                if not ofports:
+                    return None
+                bindings = index.present[host_id]
+                open_ones = ofports & {bindings[one].ofport for one in index.open_ports if one in bindings}
+                return FloodChunk(network.key, unit.number, tuple(sorted(ofports)), tuple(sorted(open_ones)))
             case _:
                 return self._station(host_id, network, index, unit.number)
 
