@@ -28,7 +28,7 @@ from sdnctl.model.ids import Revision
 from sdnctl.model.port import PortStatus
 from sdnctl.model.views import NetworkView
 from sdnctl.sync.compile import compile_view
-from sdnctl.sync.tables import Compiled, Delta, Tables
+from sdnctl.sync.tables import EXACT, Compiled, Delta, Tables
 from sdnctl.sync.units import Unit, UnitKind
 from sdnctl.sync.world import World
 
@@ -82,8 +82,6 @@ TRANSITIONS: Final[Mapping[tuple[State, Event], State]] = {
 
 FIRST_RETRY_S: Final = 0.5
 LAST_RETRY_S: Final = 30.0
-EXACT: Final = 2**64 - 1
-"""Mask of a cookie that has to match to the last bit."""
 GREET_S: Final = 300.0
 """How often a tunnel peer is greeted; Open vSwitch forgets its MAC address after 900 s of silence."""
 GREETING: Final = bytes.fromhex("ffffffffffff 020000000000 88b5") + bytes(46)

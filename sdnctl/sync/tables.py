@@ -24,6 +24,9 @@ from sdnctl.sync.units import Unit
 LAST_METER: Final = 0xFEFF
 """Meters up to this id are ours (a port's meter has the number of its ofport); others are left alone."""
 
+EXACT: Final = 2**64 - 1
+"""Mask of a cookie that has to match to the last bit."""
+
 
 @dataclass(frozen=True, slots=True)
 class Compiled:

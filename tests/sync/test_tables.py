@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is installed, and the difference to what should be."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sdnctl.flows import wire
+from sdnctl.flows.pipeline import App, Kind, Owner
+from sdnctl.flows.wire import MeterSpec, WireFlow
+from sdnctl.sync.tables import EXACT, Compiled, Delta, Tables
+from sdnctl.sync.units import Unit, UnitKind
+from tests.sync.fakes import FakeSwitch
+
+UNITS = tuple(Unit(UnitKind.PORT, name) for name in ("a", "b", "c"))
+
+
+def flow(unit: Unit, number: int, body: int = 0) -> WireFlow:
+    cookie = Owner(App.OUTPUT, Kind.PORT, UNITS.index(unit) + 1).cookie()
+    return WireFlow(bytes([80, 0, number]), cookie, bytes([0, 1, 0, 8, body, 0, 0, 0]))
+
+
+def send(delta: Delta, switch: FakeSwitch) -> None:
+    """As a host's task does."""
+    before = [wire.meter_add(meter) for _, meter in delta.meters_add]
+    before += [wire.meter_modify(meter) for _, meter in delta.meters_modify]
+    bundle = [wire.delete_message(one.key, one.cookie, EXACT) for _, one in delta.remove]
+    bundle += [wire.add_message(one) for _, one in delta.put]
+    switch.apply(before, bundle, [wire.meter_delete(number) for number in delta.meters_remove])
+
+
+@st.composite
+def compiled(draw: st.DrawFn, unit: Unit) -> Compiled:
+    """Some flows, in a range of keys that units share: in real life a key passes from one unit to another."""
+    numbers = draw(st.sets(st.integers(0, 5), max_size=4))
+    meters = draw(st.sets(st.integers(1, 3), max_size=2))
+    return Compiled(
+        tuple(flow(unit, number, draw(st.integers(0, 1))) for number in sorted(numbers)),
+        tuple(MeterSpec(number, draw(st.integers(1, 2))) for number in sorted(meters)),
+    )
+
+
+@st.composite
+def steps(draw: st.DrawFn) -> list[dict[Unit, Compiled]]:
+    """Changes of some units each; at every moment no key and no meter is wanted by two units."""
+    now: dict[Unit, Compiled] = {}
+    result = []
+    for _ in range(draw(st.integers(1, 6))):
+        touched = draw(st.sets(st.sampled_from(UNITS), min_size=1))
+        for unit in touched:
+            now.pop(unit, None)
+        for unit in sorted(touched):
+            new = draw(compiled(unit))
+            keys = {one.key for other in now.values() for one in other.flows}
+            meters = {one.id for other in now.values() for one in other.meters}
+            now[unit] = Compiled(
+                tuple(one for one in new.flows if one.key not in keys),
+                tuple(one for one in new.meters if one.id not in meters),
+            )
+        result.append({unit: now[unit] for unit in touched})
+    return result
+
+
+@given(steps())
+def test_applying_the_difference_gives_what_was_wanted(history: list[dict[Unit, Compiled]]) -> None:
+    tables, switch, now = Tables(), FakeSwitch(), dict[Unit, Compiled]()
+    for changes in history:
+        send(tables.update(changes), switch)
+        tables.confirmed(changes)
+        now.update(changes)
+        wanted = {one.key: one for each in now.values() for one in each.flows}
+        assert switch.flows == wanted
+        assert switch.meters == {one.id: one for each in now.values() for one in each.meters}
+        assert len(tables) == len(wanted)
+        assert not tables.update(changes)
+
+
+@given(steps(), steps())
+def test_catching_up_from_anything_gives_what_was_wanted(
+    before: list[dict[Unit, Compiled]], after: list[dict[Unit, Compiled]]
+) -> None:
+    switch = FakeSwitch()
+    for changes in before:
+        send(Tables().update(changes), FakeSwitch())
+        for each in changes.values():
+            switch.flows.update((one.key, one) for one in each.flows)
+            switch.meters.update((one.id, one) for one in each.meters)
+    foreign = WireFlow(b"\x00\x00\x63", 0x1234, b"")
+    switch.flows[foreign.key] = foreign
+    want: dict[Unit, Compiled] = {}
+    for changes in after:
+        want.update(changes)
+    tables = Tables()
+    delta = tables.catch_up(want, dict(switch.flows), dict(switch.meters))
+    send(delta, switch)
+    tables.confirmed(want)
+    assert switch.flows == {foreign.key: foreign} | {one.key: one for each in want.values() for one in each.flows}
+    assert switch.meters == {one.id: one for each in want.values() for one in each.meters}
+    assert not Tables().catch_up(want, dict(switch.flows), dict(switch.meters))
+
+
+def test_removing_late_does_not_hit_the_next_owner() -> None:
+    """An ofport is re-used: the new port's flow has come to the same key before the old port's is removed."""
+    tables, switch = Tables(), FakeSwitch()
+    old, new = UNITS[0], UNITS[1]
+    for changes in ({old: Compiled((flow(old, 5),))}, {new: Compiled((flow(new, 5),))}, {old: Compiled()}):
+        send(tables.update(changes), switch)
+        tables.confirmed(changes)
+    assert switch.flows == {flow(new, 5).key: flow(new, 5)}
+
+
+def test_meter_made_before_a_refused_bundle_is_not_made_twice() -> None:
+    tables = Tables()
+    changes = {UNITS[0]: Compiled((), (MeterSpec(1, 10),))}
+    tables.meters_sent(tables.update(changes).meters_add)
+    assert not tables.update(changes)
+    changed = {UNITS[0]: Compiled((), (MeterSpec(1, 20),))}
+    assert [meter for _, meter in tables.update(changed).meters_modify] == [MeterSpec(1, 20)]
