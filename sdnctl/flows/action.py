@@ -13,7 +13,7 @@ from typing import Final
 
 from sdnctl.flows import notation
 from sdnctl.flows.conntrack import Ct, CtClear, CtNat
-from sdnctl.flows.fields import Fact, Field, Part
+from sdnctl.flows.fields import Fact, Field, Notation, Part
 from sdnctl.flows.instruction import Action, Goto, Meter, nicira, part_of
 from sdnctl.flows.registers import Slot
 
@@ -54,12 +54,12 @@ _WORD: Final = struct.Struct("!HHI").pack
 _set = object.__setattr__
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Output(Action):
     """Send a copy out of port `ofport`. Open vSwitch never sends it back where it came from: that is OutputInPort."""
 
     ofport: int
-    wire: bytes = field(init=False, repr=False, compare=False)
+    wire: bytes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not 0 < self.ofport <= notation.LAST_PORT and self.ofport != LOCAL:
@@ -70,11 +70,11 @@ class Output(Action):
         return "LOCAL" if self.ofport == LOCAL else f"output:{self.ofport}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class OutputInPort(Action):
     """Send the packet back to where it came from."""
 
-    wire: bytes = field(init=False, repr=False, compare=False)
+    wire: bytes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         _set(self, "wire", _OUTPUT(0, 16, IN_PORT, 0))
@@ -83,7 +83,7 @@ class OutputInPort(Action):
         return "IN_PORT"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Controller(Action):
     """Send the packet to us, at most `max_len` bytes of it (65535: all, and nothing is kept back in the switch).
 
@@ -92,7 +92,7 @@ class Controller(Action):
 
     max_len: int = 0xFFFF
     userdata: bytes = b""
-    wire: bytes = field(init=False, repr=False, compare=False)
+    wire: bytes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not 0 <= self.max_len <= 0xFFFF:
@@ -112,13 +112,13 @@ class Controller(Action):
         return f"controller({length}userdata={'.'.join(f'{byte:02x}' for byte in self.userdata)})"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Load(Action):
     """Write `value` into a slot, a field or a part of one (64 bits at most)."""
 
     target: Slot | Field | Part
     value: int
-    wire: bytes = field(init=False, repr=False, compare=False)
+    wire: bytes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         target = self.target if type(self.target) is Slot else part_of(self.target)
@@ -133,25 +133,25 @@ class Load(Action):
         return f"load:{notation.hexadecimal(self.value)}->{part_of(self.target).text()}"
 
     def needs(self) -> Fact:
-        return self.target.needs if isinstance(self.target, Field) else self.target.field.needs
+        return to_write(self.target if isinstance(self.target, Field) else self.target.field)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class SetField(Action):
     """Write `value` into `target`, or into its bits under `mask`."""
 
     target: Field
     value: int
     mask: int | None = None
-    wire: bytes = field(init=False, repr=False, compare=False)
+    wire: bytes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         target, value, mask = self.target, self.value, self.mask
         if not target.is_settable:
             raise ValueError(f"{target.match_name} cannot be set")
         if mask is None:
-            if not 0 <= value <= target.full:
-                raise ValueError(f"set_field:{value:#x}: {target.match_name} has {target.bits} bits")
+            if not 0 <= value <= target.valid:
+                raise ValueError(f"set_field:{value:#x}: {target.name_set} is at most {target.valid:#x}")
             oxm = target.oxm + value.to_bytes(target.size, "big")
             length = 4 + len(oxm)
             padding = -length % 8
@@ -173,16 +173,16 @@ class SetField(Action):
         return f"set_field:{set_text(self.target, self.value, mask)}->{self.target.name_set}"
 
     def needs(self) -> Fact:
-        return self.target.needs
+        return to_write(self.target)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Move(Action):
     """Copy bits from one place to another of the same width."""
 
     source: Slot | Field | Part
     target: Slot | Field | Part
-    wire: bytes = field(init=False, repr=False, compare=False)
+    wire: bytes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         source, target = part_of(self.source), part_of(self.target)
@@ -197,15 +197,15 @@ class Move(Action):
         return f"move:{part_of(self.source).text()}->{part_of(self.target).text()}"
 
     def needs(self) -> Fact:
-        return part_of(self.source).field.needs | part_of(self.target).field.needs
+        return part_of(self.source).field.needs | to_write(part_of(self.target).field)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Push(Action):
     """Put bits of the packet onto the stack."""
 
     source: Slot | Field | Part
-    wire: bytes = field(init=False, repr=False, compare=False)
+    wire: bytes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         part = part_of(self.source)
@@ -218,12 +218,12 @@ class Push(Action):
         return part_of(self.source).field.needs
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Pop(Action):
     """Take the top of the stack into bits of the packet."""
 
     target: Slot | Field | Part
-    wire: bytes = field(init=False, repr=False, compare=False)
+    wire: bytes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         part = part_of(self.target)
@@ -235,15 +235,15 @@ class Pop(Action):
         return f"pop:{part_of(self.target).text()}"
 
     def needs(self) -> Fact:
-        return part_of(self.target).field.needs
+        return to_write(part_of(self.target).field)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class PushVlan(Action):
     """Add a VLAN tag of id 0; a SetField of VLAN_VID follows."""
 
     eth_type: int = ETH_VLAN
-    wire: bytes = field(init=False, repr=False, compare=False)
+    wire: bytes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.eth_type not in (ETH_VLAN, ETH_QINQ):
@@ -254,11 +254,11 @@ class PushVlan(Action):
         return f"push_vlan:0x{self.eth_type:04x}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class PopVlan(Action):
     """Take the outer VLAN tag off."""
 
-    wire: bytes = field(init=False, repr=False, compare=False)
+    wire: bytes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         _set(self, "wire", _WORD(18, 8, 0))
@@ -270,11 +270,11 @@ class PopVlan(Action):
         return Fact.TAGGED
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class DecTtl(Action):
     """Take one from the TTL or hop limit; at zero the packet is dropped."""
 
-    wire: bytes = field(init=False, repr=False, compare=False)
+    wire: bytes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         _set(self, "wire", _WORD(24, 8, 0))
@@ -286,12 +286,12 @@ class DecTtl(Action):
         return Fact.IP
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Resubmit(Action):
     """Run table `table`, then come back and go on. May go backward."""
 
     table: int
-    wire: bytes = field(init=False, repr=False, compare=False)
+    wire: bytes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not 0 <= self.table < 255:
@@ -302,12 +302,12 @@ class Resubmit(Action):
         return f"resubmit(,{self.table:d})"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Group(Action):
     """Hand the packet to group `id`."""
 
     id: int
-    wire: bytes = field(init=False, repr=False, compare=False)
+    wire: bytes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not 0 <= self.id <= 0xFFFFFF00:
@@ -318,14 +318,14 @@ class Group(Action):
         return f"group:{self.id}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Conjunction(Action):
     """The packet passes dimension `clause` (1 to `clauses`) of conjunction `id`; all passed: it matches conj_id."""
 
     id: int
     clause: int
     clauses: int
-    wire: bytes = field(init=False, repr=False, compare=False)
+    wire: bytes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not 2 <= self.clauses <= 64 or not 1 <= self.clause <= self.clauses or not 0 <= self.id < 1 << 32:
@@ -336,8 +336,17 @@ class Conjunction(Action):
         return f"conjunction({self.id},{self.clause}/{self.clauses})"
 
 
+def to_write(target: Field) -> Fact:
+    """What must be certain of packets in whom `target` is written."""
+    if target in {Field.CT_MARK, Field.CT_LABEL}:
+        return Fact.CONNECTION
+    return target.needs | Fact.TAGGED if target is Field.VLAN_VID else target.needs
+
+
 def set_text(target: Field, value: int, mask: int) -> str:
-    """The value of a set_field: registers and VLAN ids are written in another way than in a match."""
-    if target is Field.VLAN_VID and mask == target.full:
-        return str(value)
+    """The value of a set_field, written a little otherwise than in a match."""
+    if mask != target.full and target.notation is Notation.DECIMAL:
+        return f"{value}/{mask:#x}"
+    if target is Field.VLAN_VID:
+        return str(value) if mask == target.full else f"{value}/{mask:#x}"
     return notation.write(target, value, mask)

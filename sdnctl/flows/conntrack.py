@@ -21,7 +21,7 @@ _set = object.__setattr__
 _IPV4_END: Final = 1 << 32
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class CtNat(Action):
     """Translate by what the connection says, or (source or destination) to a new address and port of a range.
 
@@ -37,7 +37,7 @@ class CtNat(Action):
     version: int = 4
     flags: frozenset[str] = frozenset()
     """Among `persistent`, `hash`, `random`."""
-    wire: bytes = field(init=False, repr=False, compare=False)
+    wire: bytes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.kind not in ("", "src", "dst") or self.version not in (4, 6):
@@ -99,8 +99,11 @@ class CtNat(Action):
             + ")"
         )
 
+    def needs(self) -> Fact:
+        return Fact.CONNECTION
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Ct(Action):
     """Track the packet in `zone` (a number or 16 bits of a register)."""
 
@@ -111,13 +114,18 @@ class Ct(Action):
     nat: CtNat | None = None
     then: tuple[Action, ...] = ()
     """Writes to the connection's mark and label."""
-    wire: bytes = field(init=False, repr=False, compare=False)
+    wire: bytes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.force and not self.commit:
             raise ValueError("ct(force) needs commit")
         if self.then and not self.commit:
             raise ValueError("ct(exec(...)) writes to a connection, which needs commit")
+        for action in self.then:
+            if not action.needs() & Fact.CONNECTION:
+                raise ValueError(
+                    f"ct(exec({action.text()})): only the connection's mark and label can be written there"
+                )
         if self.table is not None and not 0 <= self.table < 255:
             raise ValueError(f"ct(table={self.table}): tables are numbered from 0 to 254")
         if isinstance(self.zone, int):
@@ -153,14 +161,19 @@ class Ct(Action):
         return f"ct({','.join(parts)})" if parts else "ct"
 
     def needs(self) -> Fact:
-        return Fact.IP
+        needed = Fact.IP
+        if self.nat is not None and self.nat.first is not None:
+            needed |= Fact.IPV4 if self.nat.version == 4 else Fact.IPV6
+        for action in self.then:
+            needed |= action.needs()
+        return needed & ~Fact.CONNECTION
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class CtClear(Action):
     """Forget what the tracker said about the packet."""
 
-    wire: bytes = field(init=False, repr=False, compare=False)
+    wire: bytes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         _set(self, "wire", nicira(43, bytes(6)))

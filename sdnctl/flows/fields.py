@@ -60,7 +60,8 @@ class Fact(enum.IntFlag):
     ADVERTISEMENT = enum.auto()
     ND = enum.auto()
     """Neighbour solicitation or advertisement."""
-    TRACKED = enum.auto()
+    CONNECTION = enum.auto()
+    """Inside of `Ct`: no match gives it, but mark and label can be set only there."""
 
 
 _ND: Final = Fact.IPV6 | Fact.ICMP6 | Fact.CODE_0 | Fact.ND
@@ -73,6 +74,10 @@ class Field(enum.IntEnum):
     bits: int
     size: int
     full: int
+    valid: int
+    """The bits that Open vSwitch allows in a value."""
+    part_bits: int
+    """How many bits load, move, push and pop know of; less than `bits` for VLAN_VID alone."""
     notation: Notation
     needs: Fact
     is_maskable: bool
@@ -101,6 +106,8 @@ class Field(enum.IntEnum):
         member.name_set = other or member.match_name
         member.bits, member.notation, member.needs = bits, notation, needs
         member.size, member.full = (bits + 7) // 8, (1 << bits) - 1
+        member.valid = 0xFF if member.match_name in ("ct_state", "arp_op") else member.full
+        member.part_bits = 12 if member.match_name == "vlan_vid" else bits
         member.is_maskable, member.is_settable = "m" in flags, "s" in flags
         space, number = oxm
         if space == ONF:
@@ -210,14 +217,14 @@ class Part:
     width: int
 
     def __post_init__(self) -> None:
-        if self.low < 0 or self.width < 1 or self.low + self.width > self.field.bits:
-            raise ValueError(
-                f"{self.field.match_name} has bits 0 to {self.field.bits - 1}, not {self.low} to {self.low + self.width - 1}"
-            )
+        bits = self.field.part_bits
+        if self.low < 0 or self.width < 1 or self.low + self.width > bits:
+            last = self.low + self.width - 1
+            raise ValueError(f"{self.field.name_set} has bits 0 to {bits - 1}, not {self.low} to {last}")
 
     def text(self) -> str:
         """As ovs-ofctl writes it: `NXM_NX_REG0[0..15]`, `NXM_NX_REG0[31]`, `NXM_OF_ETH_SRC[]`."""
-        if self.width == self.field.bits:
+        if self.width == self.field.part_bits:
             return f"{self.field.name_nxm}[]"
         if self.width == 1:
             return f"{self.field.name_nxm}[{self.low}]"
@@ -226,4 +233,4 @@ class Part:
 
 def whole(field: Field) -> Part:
     """All bits of `field`."""
-    return Part(field, 0, field.bits)
+    return Part(field, 0, field.part_bits)

@@ -45,9 +45,8 @@ class Flow:
             if place == 1:
                 needs = int(action.needs())
                 if needs & ~facts:
-                    raise ValueError(
-                        f"{action.text()} needs a match that also says {Fact(needs & ~facts).name}; {self.match!r} does not"
-                    )
+                    missing = Fact(needs & ~facts).name
+                    raise ValueError(f"{action.text()} needs a match that also says {missing}; {self.match!r} does not")
                 if type(action) is PushVlan:
                     facts |= _TAGGED
                 elif type(action) is PopVlan:
@@ -62,19 +61,16 @@ class Flow:
 
     def text(self, *, names: bool = False) -> str:
         """The line that `ovs-ofctl --no-stats dump-flows` prints for it, without the leading space."""
-        parts = []
-        if self.cookie:
-            parts.append(f"cookie={self.cookie:#x}, ")
-        if self.table or names:
-            parts.append(f"table={table_text(self.table, names=names)}, ")
-        match = self.match.text()
-        if self.priority != DEFAULT_PRIORITY:
-            parts.append(f"priority={self.priority}{',' if match else ''}")
-        parts.append(match)
-        if match or self.priority != DEFAULT_PRIORITY:
-            parts.append(" ")
-        actions = ",".join(action.text() for action in self.actions)
-        return f"{''.join(parts)}actions={actions or 'drop'}"
+        actions = ",".join([action.text() for action in self.actions])
+        return line(self.table, self.priority, self.match.text(), actions, self.cookie, names=names)
+
+
+def line(table: int, priority: int, match: str, actions: str, cookie: int, *, names: bool = False) -> str:
+    """A flow as ovs-ofctl writes it, of its parts."""
+    tests = match if priority == DEFAULT_PRIORITY else f"priority={priority},{match}".rstrip(",")
+    owner = f"cookie={cookie:#x}, " if cookie else ""
+    place = f"table={table_text(table, names=names)}, " if table or names else ""
+    return f"{owner}{place}{tests}{' ' if tests else ''}actions={actions or 'drop'}"
 
 
 def drop(table: int, priority: int, match: Match, owner: Owner, reason: Reason) -> Flow:

@@ -18,7 +18,7 @@ _ADD: Final = 0
 _MODIFY: Final = 1
 _DELETE: Final = 2
 _TYPES: Final = {"all": 0, "indirect": 2}
-_TYPE_NAMES: Final = {0: "all", 1: "select", 2: "indirect", 3: "fast_failover"}
+TYPE_NAMES: Final = {0: "all", 1: "select", 2: "indirect", 3: "fast_failover"}
 
 
 class WireGroup(NamedTuple):

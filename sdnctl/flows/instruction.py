@@ -38,6 +38,13 @@ class Action:
 
     wire: bytes
 
+    def __eq__(self, other: object) -> bool:
+        """Equal by meaning, and the bytes say it: a slot is the bits it stands for."""
+        return isinstance(other, Action) and self.wire == other.wire
+
+    def __hash__(self) -> int:
+        return hash(self.wire)
+
     def text(self) -> str:
         """As ovs-ofctl prints it."""
         raise NotImplementedError
@@ -69,12 +76,12 @@ def table_text(table: int, *, names: bool = False) -> str:
     return str(int(table))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Goto(Action):
     """Go on in a later table. Ends the flow."""
 
     table: int
-    wire: bytes = field(init=False, repr=False, compare=False)
+    wire: bytes = field(init=False, repr=False)
     place: ClassVar[int] = Action.LAST
 
     def __post_init__(self) -> None:
@@ -86,12 +93,12 @@ class Goto(Action):
         return f"goto_table:{self.table:d}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Meter(Action):
     """Drop what exceeds the rate of meter `id`. Begins the flow."""
 
     id: int
-    wire: bytes = field(init=False, repr=False, compare=False)
+    wire: bytes = field(init=False, repr=False)
     place: ClassVar[int] = Action.FIRST
 
     def __post_init__(self) -> None:

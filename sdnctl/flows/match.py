@@ -14,82 +14,26 @@ This is the hot path: tests are made once and cached, a narrowed match shares th
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Iterable
 from typing import Final
 
 from sdnctl.flows import notation
 from sdnctl.flows.fields import Fact, Field
+from sdnctl.flows.oxm import (
+    ETH_ARP,
+    ETH_IPV4,
+    ETH_IPV6,
+    ETH_RARP,
+    IP_ICMP,
+    IP_ICMP6,
+    IP_TCP,
+    IP_UDP,
+    VLAN_TAG,
+    Test,
+    test,
+    texts,
+)
 from sdnctl.flows.registers import Slot
-
-ETH_IPV4: Final = 0x0800
-ETH_ARP: Final = 0x0806
-ETH_RARP: Final = 0x8035
-ETH_IPV6: Final = 0x86DD
-IP_ICMP: Final = 1
-IP_TCP: Final = 6
-IP_UDP: Final = 17
-IP_ICMP6: Final = 58
-IP_SCTP: Final = 132
-VLAN_TAG: Final = 0x1000
-"""The bit of VLAN_VID that says that there is a tag at all."""
-
-_GIVES: Final[dict[tuple[Field, int], Fact]] = {
-    (Field.ETH_TYPE, ETH_IPV4): Fact.IP | Fact.IPV4,
-    (Field.ETH_TYPE, ETH_IPV6): Fact.IP | Fact.IPV6,
-    (Field.ETH_TYPE, ETH_ARP): Fact.ARP,
-    (Field.ETH_TYPE, ETH_RARP): Fact.ARP,
-    (Field.IP_PROTO, IP_TCP): Fact.TCP,
-    (Field.IP_PROTO, IP_UDP): Fact.UDP,
-    (Field.IP_PROTO, IP_SCTP): Fact.SCTP,
-    (Field.IP_PROTO, IP_ICMP): Fact.ICMP4,
-    (Field.IP_PROTO, IP_ICMP6): Fact.ICMP6,
-    (Field.ICMP6_TYPE, 135): Fact.ND | Fact.SOLICITATION,
-    (Field.ICMP6_TYPE, 136): Fact.ND | Fact.ADVERTISEMENT,
-    (Field.ICMP6_CODE, 0): Fact.CODE_0,
-}
-_FRAGMENTS: Final = {(0, 3), (1, 3), (3, 3), (1, 1), (0, 2)}
-
-
-class Test:
-    """`packet.field & mask == value`, with its bytes. Made by `test`, which keeps those in use."""
-
-    __slots__ = ("field", "gives", "mask", "needs", "oxm", "value")
-    __test__ = False  # pytest: this is no test case
-
-    def __init__(self, field: Field, value: int, mask: int) -> None:
-        """Raise ValueError unless it is canonical and Open vSwitch would take it."""
-        if mask <= 0 or mask & ~field.full or value < 0 or value & ~mask:
-            raise ValueError(
-                f"{field.match_name}: {value:#x}/{mask:#x} does not fit; the mask has 1 to {field.bits} bits set and the"
-                " value none outside of it"
-            )
-        if mask == field.full:
-            oxm = field.oxm + value.to_bytes(field.size, "big")
-        elif field.is_maskable:
-            oxm = field.oxm_masked + value.to_bytes(field.size, "big") + mask.to_bytes(field.size, "big")
-        else:
-            raise ValueError(f"{field.match_name} is matched as a whole or not at all, not with mask {mask:#x}")
-        if field is Field.IP_FRAG and (value, mask) not in _FRAGMENTS:
-            raise ValueError(f"nw_frag: {value}/{mask} is none of no, yes, first, later, not_later")
-        if field is Field.VLAN_VID and value and not value & VLAN_TAG:
-            raise ValueError(f"vlan_vid: {value:#x} lacks bit 12, which says that there is a tag")
-        self.field, self.value, self.mask = field, value, mask
-        self.oxm = oxm
-        self.needs = int(field.needs)
-        gives = _GIVES.get((field, value), Fact.NOTHING) if mask == field.full else Fact.NOTHING
-        if field is Field.VLAN_VID and value & VLAN_TAG:
-            gives = Fact.TAGGED
-        self.gives = int(gives)
-
-    def __repr__(self) -> str:
-        return f"{self.field.match_name}={notation.write(self.field, self.value, self.mask)}"
-
-
-@lru_cache(maxsize=1 << 16)
-def test(field: Field, value: int, mask: int) -> Test:
-    """The one test of `field` for `value` under `mask`."""
-    return Test(field, value, mask)
-
 
 _IPV4: Final = test(Field.ETH_TYPE, ETH_IPV4, 0xFFFF)
 _IPV6: Final = test(Field.ETH_TYPE, ETH_IPV6, 0xFFFF)
@@ -159,7 +103,7 @@ class Match:
     # The core: every method below ends here.
 
     def also(self, new: Test) -> Match:
-        """This match narrowed by one more test."""
+        """The match narrowed by one more test."""
         missing = new.needs & ~self.gives
         if missing:
             raise ValueError(f"{new!r} needs a match that also says {Fact(missing).name}; {self!r} does not")
@@ -169,9 +113,8 @@ class Match:
             tests = (*tests, new)
         else:
             at = 0
-            for at, known in enumerate(tests):
-                if known.field >= field:
-                    break
+            while tests[at].field < field:
+                at += 1
             if tests[at].field is field:
                 raise ValueError(f"{field.match_name} is matched already: {tests[at]!r}, and now {new!r}")
             tests = (*tests[:at], new, *tests[at:])
@@ -292,22 +235,22 @@ class Match:
     # Layer 4. Ports may be given as (value, mask) by `field`.
 
     def tcp4(self, src: int | None = None, dst: int | None = None) -> Match:
-        return self.ipv4().ip_proto(IP_TCP)._ports(Field.TCP_SRC, src, Field.TCP_DST, dst)
+        return _with_ports(self.ipv4().ip_proto(IP_TCP), Field.TCP_SRC, src, Field.TCP_DST, dst)
 
     def tcp6(self, src: int | None = None, dst: int | None = None) -> Match:
-        return self.ipv6().ip_proto(IP_TCP)._ports(Field.TCP_SRC, src, Field.TCP_DST, dst)
+        return _with_ports(self.ipv6().ip_proto(IP_TCP), Field.TCP_SRC, src, Field.TCP_DST, dst)
 
     def udp4(self, src: int | None = None, dst: int | None = None) -> Match:
-        return self.ipv4().ip_proto(IP_UDP)._ports(Field.UDP_SRC, src, Field.UDP_DST, dst)
+        return _with_ports(self.ipv4().ip_proto(IP_UDP), Field.UDP_SRC, src, Field.UDP_DST, dst)
 
     def udp6(self, src: int | None = None, dst: int | None = None) -> Match:
-        return self.ipv6().ip_proto(IP_UDP)._ports(Field.UDP_SRC, src, Field.UDP_DST, dst)
+        return _with_ports(self.ipv6().ip_proto(IP_UDP), Field.UDP_SRC, src, Field.UDP_DST, dst)
 
     def icmp4(self, type: int | None = None, code: int | None = None) -> Match:  # noqa: A002  (ICMP's word)
-        return self.ipv4().ip_proto(IP_ICMP)._ports(Field.ICMP4_TYPE, type, Field.ICMP4_CODE, code)
+        return _with_ports(self.ipv4().ip_proto(IP_ICMP), Field.ICMP4_TYPE, type, Field.ICMP4_CODE, code)
 
     def icmp6(self, type: int | None = None, code: int | None = None) -> Match:  # noqa: A002  (ICMP's word)
-        return self.ipv6().ip_proto(IP_ICMP6)._ports(Field.ICMP6_TYPE, type, Field.ICMP6_CODE, code)
+        return _with_ports(self.ipv6().ip_proto(IP_ICMP6), Field.ICMP6_TYPE, type, Field.ICMP6_CODE, code)
 
     def nd_target(self, address: int, mask: int = _IPV6_MASK) -> Match:
         """About `address`; say `icmp6(135, 0)` or `icmp6(136, 0)` first."""
@@ -329,7 +272,7 @@ class Match:
 
     def text(self) -> str:
         """As `ovs-ofctl dump-flows` prints it; empty for every packet."""
-        return ",".join(_texts(self))
+        return ",".join(texts(self.tests))
 
     def _arp(self) -> Match:
         return self if self.gives & _HAS_ARP else self._type(_ARP)
@@ -348,14 +291,6 @@ class Match:
             return match
         return match.also(test(field, value, mask))
 
-    def _ports(self, first: Field, first_value: int | None, second: Field, second_value: int | None) -> Match:
-        match = self
-        if first_value is not None:
-            match = match.also(test(first, first_value, first.full))
-        if second_value is not None:
-            match = match.also(test(second, second_value, second.full))
-        return match
-
 
 def _match(tests: tuple[Test, ...], gives: int) -> Match:
     new = object.__new__(Match)
@@ -365,59 +300,21 @@ def _match(tests: tuple[Test, ...], gives: int) -> Match:
     return new
 
 
-_TEXT_ORDER: Final = {
-    field: place
-    for place, field in enumerate(
-        (
-            Field.PKT_MARK, Field.CONJ_ID, Field.CT_STATE, Field.CT_ZONE, Field.CT_MARK, Field.CT_LABEL,
-            *(field for field in Field if Field.REG0 <= field <= Field.REG15),
-            Field.TUN_ID, Field.TUN_SRC, Field.TUN_DST, Field.TUN_IPV6_SRC, Field.TUN_IPV6_DST,
-            Field.METADATA, Field.IN_PORT, Field.VLAN_VID, Field.VLAN_PCP, Field.ETH_SRC, Field.ETH_DST, Field.ETH_TYPE,
-            Field.IPV6_SRC, Field.IPV6_DST, Field.IPV6_LABEL, Field.ARP_SPA, Field.ARP_TPA, Field.IPV4_SRC, Field.IPV4_DST,
-            Field.ARP_OP, Field.IP_PROTO, Field.ARP_SHA, Field.ARP_THA, Field.IP_DSCP, Field.IP_ECN, Field.IP_TTL,
-            Field.IP_FRAG, Field.ICMP4_TYPE, Field.ICMP4_CODE, Field.ICMP6_TYPE, Field.ICMP6_CODE, Field.ND_TARGET,
-            Field.ND_SLL, Field.ND_TLL, Field.ND_RESERVED, Field.ND_OPTION, Field.TCP_SRC, Field.TCP_DST, Field.UDP_SRC,
-            Field.UDP_DST, Field.SCTP_SRC, Field.SCTP_DST, Field.TCP_FLAGS,
-        )
-    )
-}  # fmt: skip
-"""dump-flows prints in another order than it sends."""
-
-PROTOCOLS: Final = {
-    "icmp": (ETH_IPV4, IP_ICMP), "tcp": (ETH_IPV4, IP_TCP), "udp": (ETH_IPV4, IP_UDP), "sctp": (ETH_IPV4, IP_SCTP),
-    "icmp6": (ETH_IPV6, IP_ICMP6), "tcp6": (ETH_IPV6, IP_TCP), "udp6": (ETH_IPV6, IP_UDP), "sctp6": (ETH_IPV6, IP_SCTP),
-    "ip": (ETH_IPV4, None), "ipv6": (ETH_IPV6, None), "arp": (ETH_ARP, None), "rarp": (ETH_RARP, None),
-}  # fmt: skip
-"""The words that stand for an Ethernet type and a protocol."""
-_WORDS: Final = {numbers: word for word, numbers in PROTOCOLS.items()}
-_WORD_PLACE: Final = _TEXT_ORDER[Field.REG0] - 0.5
+def match_of(tests: Iterable[Test]) -> Match:
+    """The match of these tests, in whatever order; ValueError if they make no canonical match."""
+    match = Match()
+    for one in sorted(tests, key=_prerequisites_first):
+        match = match.also(one)
+    return match
 
 
-def _texts(match: Match) -> list[str]:
-    found: list[tuple[float, str]] = []
-    rest = list(match.tests)
-    kind = match.get(Field.ETH_TYPE)
-    protocol = match.get(Field.IP_PROTO)
-    if kind is not None:
-        word = _WORDS.get((kind.value, protocol.value)) if protocol is not None else None
-        if word is not None and protocol is not None:
-            rest.remove(protocol)
-        word = word or _WORDS.get((kind.value, None))
-        if word is not None:
-            rest.remove(kind)
-            found.append((_WORD_PLACE, word))
-    for one in rest:
-        found.append((_TEXT_ORDER[one.field], _text(one, match)))
-    return [text for _, text in sorted(found)]
+def _prerequisites_first(one: Test) -> tuple[int, int]:
+    return one.needs.bit_count(), one.field
 
 
-def _text(one: Test, match: Match) -> str:
-    field, value, mask = one.field, one.value, one.mask
-    if field is Field.VLAN_VID:
-        if value & VLAN_TAG and mask == field.full:
-            return f"dl_vlan={value & 0xFFF}"
-        if match.get(Field.VLAN_PCP) is None:
-            return f"vlan_tci=0x{value:04x}/0x{mask:04x}"
-    if field is Field.IP_DSCP:
-        return f"nw_tos={value << 2}"
-    return f"{field.match_name}={notation.write(field, value, mask)}"
+def _with_ports(match: Match, first: Field, first_value: int | None, second: Field, second_value: int | None) -> Match:
+    if first_value is not None:
+        match = match.also(test(first, first_value, first.full))
+    if second_value is not None:
+        match = match.also(test(second, second_value, second.full))
+    return match

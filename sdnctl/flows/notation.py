@@ -66,6 +66,8 @@ def prefix_length(mask: int, bits: int) -> int | None:
 
 
 def _flags(names: tuple[str, ...], value: int, mask: int) -> str:
+    if mask == (1 << len(names)) - 1:
+        return "|".join(name for bit, name in enumerate(names) if value >> bit & 1) or "0"
     return "".join(
         ("+" if value >> bit & 1 else "-") + (names[bit] if bit < len(names) else f"[{bit}]")
         for bit in range(mask.bit_length())

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Everything that turns flows, meters and groups into OpenFlow 1.4 bytes and back, under one name."""
 
+from sdnctl.flows.decode import decode, decode_group, wire_text
 from sdnctl.flows.groups import (
     GroupSpec,
     WireGroup,
@@ -55,6 +56,8 @@ __all__ = [
     "bundle_commit",
     "bundle_discard",
     "bundle_open",
+    "decode",
+    "decode_group",
     "delete_message",
     "echo_reply",
     "echo_request",
@@ -75,4 +78,5 @@ __all__ = [
     "parse_flow_stats",
     "parse_group_desc",
     "parse_meter_config",
+    "wire_text",
 ]

@@ -107,7 +107,7 @@ def add_message(wire: WireFlow, xid: int = 0) -> bytes:
 def delete_message(
     key: bytes, cookie: int = COOKIE_MAGIC << 56, cookie_mask: int = COOKIE_MAGIC_MASK, xid: int = 0
 ) -> bytes:
-    """FLOW_MOD that takes out the flow with this key, if its cookie under the mask is `cookie` (default: it is ours)."""
+    """FLOW_MOD that takes out the flow with this key if its cookie, under the mask, is `cookie` (default: ours)."""
     length = len(key) - 3
     pad = _MATCH_PADS[length & 7]
     priority = key[1] << 8 | key[2]

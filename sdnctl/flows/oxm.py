@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One test of one field of a packet, and how lists of tests are written as text.
+
+A test is checked when it is made, so one that Open vSwitch would refuse or give back changed does not exist.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import Final
+
+from sdnctl.flows import notation
+from sdnctl.flows.fields import Fact, Field
+
+ETH_IPV4: Final = 0x0800
+ETH_ARP: Final = 0x0806
+ETH_RARP: Final = 0x8035
+ETH_IPV6: Final = 0x86DD
+IP_ICMP: Final = 1
+IP_TCP: Final = 6
+IP_UDP: Final = 17
+IP_ICMP6: Final = 58
+IP_SCTP: Final = 132
+VLAN_TAG: Final = 0x1000
+"""The bit of VLAN_VID that says that there is a tag at all."""
+
+_GIVES: Final[dict[tuple[Field, int], Fact]] = {
+    (Field.ETH_TYPE, ETH_IPV4): Fact.IP | Fact.IPV4,
+    (Field.ETH_TYPE, ETH_IPV6): Fact.IP | Fact.IPV6,
+    (Field.ETH_TYPE, ETH_ARP): Fact.ARP,
+    (Field.ETH_TYPE, ETH_RARP): Fact.ARP,
+    (Field.IP_PROTO, IP_TCP): Fact.TCP,
+    (Field.IP_PROTO, IP_UDP): Fact.UDP,
+    (Field.IP_PROTO, IP_SCTP): Fact.SCTP,
+    (Field.IP_PROTO, IP_ICMP): Fact.ICMP4,
+    (Field.IP_PROTO, IP_ICMP6): Fact.ICMP6,
+    (Field.ICMP6_TYPE, 135): Fact.ND | Fact.SOLICITATION,
+    (Field.ICMP6_TYPE, 136): Fact.ND | Fact.ADVERTISEMENT,
+    (Field.ICMP6_CODE, 0): Fact.CODE_0,
+}
+_FRAGMENTS: Final = {(0, 3), (1, 3), (3, 3), (1, 1), (0, 2)}
+
+
+class Test:
+    """`packet.field & mask == value`, with its bytes. Made by `test`, which keeps those in use."""
+
+    __slots__ = ("field", "gives", "mask", "needs", "oxm", "value")
+    __test__ = False  # pytest: this is no test case
+
+    def __init__(self, field: Field, value: int, mask: int) -> None:
+        """Raise ValueError unless it is canonical and Open vSwitch would take it."""
+        if mask <= 0 or mask & ~field.full or value < 0 or value & ~mask or value & ~field.valid:
+            raise ValueError(
+                f"{field.match_name}: {value:#x}/{mask:#x} does not fit: bits of the mask are among {field.full:#x},"
+                f" bits of the value among those of the mask and {field.valid:#x}"
+            )
+        if mask == field.full:
+            oxm = field.oxm + value.to_bytes(field.size, "big")
+        elif field.is_maskable:
+            oxm = field.oxm_masked + value.to_bytes(field.size, "big") + mask.to_bytes(field.size, "big")
+        else:
+            raise ValueError(f"{field.match_name} is matched as a whole or not at all, not with mask {mask:#x}")
+        if field is Field.CT_STATE and mask & ~field.valid:
+            raise ValueError(f"ct_state: mask {mask:#x}; there are the flags {', '.join(notation.CT_FLAGS)}")
+        if field is Field.IP_FRAG and (value, mask) not in _FRAGMENTS:
+            raise ValueError(f"nw_frag: {value}/{mask} is none of no, yes, first, later, not_later")
+        if field is Field.VLAN_VID and value and not value & VLAN_TAG:
+            raise ValueError(f"vlan_vid: {value:#x} lacks bit 12, which says that there is a tag")
+        self.field, self.value, self.mask = field, value, mask
+        self.oxm = oxm
+        self.needs = int(field.needs)
+        gives = _GIVES.get((field, value), Fact.NOTHING) if mask == field.full else Fact.NOTHING
+        if field is Field.VLAN_VID and value & VLAN_TAG:
+            gives = Fact.TAGGED
+        self.gives = int(gives)
+
+    def __repr__(self) -> str:
+        return f"{self.field.match_name}={notation.write(self.field, self.value, self.mask)}"
+
+
+@lru_cache(maxsize=1 << 16)
+def test(field: Field, value: int, mask: int) -> Test:
+    """The one test of `field` for `value` under `mask`."""
+    return Test(field, value, mask)
+
+
+_TEXT_ORDER: Final = {
+    field: place
+    for place, field in enumerate(
+        (
+            Field.PKT_MARK, Field.CONJ_ID, Field.CT_STATE, Field.CT_ZONE, Field.CT_MARK, Field.CT_LABEL,
+            *(field for field in Field if Field.REG0 <= field <= Field.REG15),
+            Field.TUN_ID, Field.TUN_SRC, Field.TUN_DST, Field.TUN_IPV6_SRC, Field.TUN_IPV6_DST,
+            Field.METADATA, Field.IN_PORT, Field.VLAN_VID, Field.VLAN_PCP, Field.ETH_SRC, Field.ETH_DST,
+            Field.ETH_TYPE, Field.IPV6_SRC, Field.IPV6_DST, Field.IPV6_LABEL, Field.ARP_SPA, Field.ARP_TPA,
+            Field.IPV4_SRC, Field.IPV4_DST,
+            Field.ARP_OP, Field.IP_PROTO, Field.ARP_SHA, Field.ARP_THA, Field.IP_DSCP, Field.IP_ECN, Field.IP_TTL,
+            Field.IP_FRAG, Field.ICMP4_TYPE, Field.ICMP4_CODE, Field.ICMP6_TYPE, Field.ICMP6_CODE, Field.ND_TARGET,
+            Field.ND_SLL, Field.ND_TLL, Field.ND_RESERVED, Field.ND_OPTION, Field.TCP_SRC, Field.TCP_DST, Field.UDP_SRC,
+            Field.UDP_DST, Field.SCTP_SRC, Field.SCTP_DST, Field.TCP_FLAGS,
+        )
+    )
+}  # fmt: skip
+"""dump-flows prints in another order than it sends."""
+
+PROTOCOLS: Final = {
+    "icmp": (ETH_IPV4, IP_ICMP), "tcp": (ETH_IPV4, IP_TCP), "udp": (ETH_IPV4, IP_UDP), "sctp": (ETH_IPV4, IP_SCTP),
+    "icmp6": (ETH_IPV6, IP_ICMP6), "tcp6": (ETH_IPV6, IP_TCP), "udp6": (ETH_IPV6, IP_UDP), "sctp6": (ETH_IPV6, IP_SCTP),
+    "ip": (ETH_IPV4, None), "ipv6": (ETH_IPV6, None), "arp": (ETH_ARP, None), "rarp": (ETH_RARP, None),
+}  # fmt: skip
+"""The words that stand for an Ethernet type and a protocol."""
+_WORDS: Final = {numbers: word for word, numbers in PROTOCOLS.items()}
+_WORD_PLACE: Final = _TEXT_ORDER[Field.REG0] - 0.5
+
+
+def texts(tests: Sequence[Test]) -> list[str]:
+    """The tests in the order and the words of `ovs-ofctl dump-flows`."""
+    found: list[tuple[float, str]] = []
+    rest = list(tests)
+    by_field = {one.field: one for one in tests}
+    kind = by_field.get(Field.ETH_TYPE)
+    protocol = by_field.get(Field.IP_PROTO)
+    if kind is not None:
+        word = _WORDS.get((kind.value, protocol.value)) if protocol is not None else None
+        if word is not None and protocol is not None:
+            rest.remove(protocol)
+        word = word or _WORDS.get((kind.value, None))
+        if word is not None:
+            rest.remove(kind)
+            found.append((_WORD_PLACE, word))
+    found.extend((_TEXT_ORDER[one.field], _text(one, tagged=Field.VLAN_PCP in by_field)) for one in rest)
+    return [text for _, text in sorted(found)]
+
+
+def _text(one: Test, *, tagged: bool) -> str:
+    field, value, mask = one.field, one.value, one.mask
+    if field is Field.VLAN_VID:
+        if value & VLAN_TAG and mask == field.full:
+            return f"dl_vlan={value & 0xFFF}"
+        if not tagged:
+            return f"vlan_tci=0x{value:04x}/0x{mask:04x}"
+    if field is Field.IP_DSCP:
+        return f"nw_tos={value << 2}"
+    return f"{field.match_name}={notation.write(field, value, mask)}"
+
+
+def fields_of(oxm: bytes) -> Iterator[tuple[bytes, Test | None]]:
+    """Each field of a match on the wire: its bytes, and the test they are, None if it is none of ours.
+
+    Raises ValueError where the bytes end in the middle of a field.
+    """
+    at = 0
+    while at < len(oxm):
+        end = at + 4 + (oxm[at + 3] if at + 3 < len(oxm) else 0)
+        if end > len(oxm) or end < at + 4:
+            raise ValueError(f"match field at byte {at} of {len(oxm)} is cut off")
+        one = oxm[at:end]
+        found: Test | None = None
+        field = _BY_HEADER.get(one[:4]) or _BY_HEADER.get(one[:8])
+        if field is not None:
+            payload = one[len(field.oxm) :]
+            value = int.from_bytes(payload[: field.size], "big")
+            mask = int.from_bytes(payload[field.size :], "big") if one[2] & 1 else field.full
+            with contextlib.suppress(ValueError):
+                found = test(field, value, mask)
+        yield one, found if found is not None and found.oxm == one else None
+        at = end
+
+
+_BY_HEADER: Final = {field.oxm: field for field in Field} | {field.oxm_masked: field for field in Field}
