@@ -82,6 +82,12 @@ ADMIN_OR_SERVICE: Final[Roles] = frozenset({"admin", "service"})
 SERVICE: Final[Roles] = frozenset({"service"})
 NOBODY: Final[Roles] = frozenset()
 
+
+def allowed(to: Roles, caller: frozenset[str]) -> bool:
+    """Whether a caller with these roles is among those `to` names. Everyone is also who has only roles unknown here."""
+    return to is EVERYONE or not to.isdisjoint(caller)
+
+
 SYNONYMS: Final[Mapping[str, str]] = {"tenant_id": "project_id"}
 """Old names of attributes: accepted wherever the right one is, and answered beside it."""
 
@@ -118,7 +124,7 @@ class Action:
     alias: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Resource:
     """One kind of object."""
 
@@ -423,6 +429,7 @@ PORT: Final = Resource(
             OrNull(Text(metavar="HOST"), null=""),
             EDIT | FILTER,
             'The only host that may bind it; "" lets any host.',
+            default="",
             set_by=ADMIN_OR_SERVICE,
             seen_by=ADMIN_OR_SERVICE,
             alias="binding",
@@ -432,6 +439,7 @@ PORT: Final = Resource(
             OrNull(MapOf(Text(shortest=1), Json()), null={}),
             EDIT,
             "What Nova keeps there.",
+            default={},
             set_by=SERVICE,
             seen_by=ADMIN_OR_SERVICE,
             alias="binding",
@@ -490,12 +498,15 @@ HOST: Final = Resource(
             default=[],
         ),
         Attribute("state", Text(), READ_ONLY, "State of its connections; LIVE: it follows every change."),
-        Attribute("applied_revision", OrNull(Integer()), READ_ONLY, "The last revision its switch has confirmed."),
+        Attribute("revision", Integer(), READ_ONLY, "The revision the controller has read."),
+        Attribute("applied_revision", Integer(), READ_ONLY, "The last revision its switch has confirmed."),
         Attribute("error", Text(), READ_ONLY, "Why it is not LIVE, or what its switch refused."),
         Attribute("problems", ListOf(Text()), READ_ONLY, "What could not be set up on it."),
-        Attribute("connected_since", OrNull(TIME), READ_ONLY, "When its switch connected, UTC."),
+        Attribute("openflow_peer", OrNull(Text()), READ_ONLY, "Where its switch connects from; null: it does not."),
+        Attribute("ovsdb_connected", Boolean(), READ_ONLY, "Its ovsdb-server answers."),
         Attribute("datapath_id", OrNull(Text()), READ_ONLY, "Its bridge's datapath id."),
-        Attribute("flows", OrNull(Integer()), READ_ONLY, "Flows installed."),
+        Attribute("flows", Integer(), READ_ONLY, "Flows installed."),
+        Attribute("ports", Integer(), READ_ONLY, "Ports bound to it."),
         *STANDARD,
     ),
     actions=(
@@ -507,7 +518,7 @@ HOST: Final = Resource(
                     Field("view", Choice(("desired", "installed", "difference")), default="desired"),
                     Field("app", Text(), help="Only flows of this app."),
                     Field("object", Text(), help="Only flows of this object: an id."),
-                    Field("table", Text(), help="Only flows of this table: number or name."),
+                    Field("project", Text(), help="Only flows of this project's objects."),
                 )
             ),
             "Its flows in ovs-ofctl text, each with its owner.",

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The extensions we advertise. Clients decide by this list which calls they make, so it names only what works.
+
+Names of the Networking API's own extensions are theirs: old clients look them up by name instead of alias.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from sdnctl.model.request import Object
+
+
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """One entry of `GET /v2.0/extensions`."""
+
+    alias: str
+    name: str
+    description: str
+    updated: str = "2026-11-01T00:00:00-00:00"
+
+    def shown(self) -> Object:
+        """The same in the list and alone: clients compare."""
+        return {
+            "alias": self.alias,
+            "name": self.name,
+            "description": self.description,
+            "updated": self.updated,
+            "links": [],
+        }
+
+
+EXTENSIONS: Final = (
+    # --- the request itself
+    Extension("project-id", "project_id field enabled", "project_id stands for tenant_id everywhere."),
+    Extension("pagination", "Pagination support", "limit, marker and page_reverse on every list."),
+    Extension("sorting", "Sorting support", "sort_key and sort_dir on every list."),
+    Extension("filter-validation", "Filter parameters validation", "Unknown filters are refused."),
+    Extension("empty-string-filtering", "Empty String Filtering Extension", "?name= finds what has no name."),
+    Extension("ip-substring-filtering", "IP address substring filtering", "fixed_ips=ip_address_substr=... on ports."),
+    Extension("revision-if-match", "If-Match constraints based on revision_number", "If-Match: revision_number=N."),
+    # --- attributes
+    Extension("standard-attr-description", "standard-attr-description", "Every object has a description."),
+    Extension("standard-attr-timestamp", "Resource timestamps", "created_at and updated_at."),
+    Extension("standard-attr-revisions", "Resource revision numbers", "revision_number."),
+    Extension("standard-attr-tag", "Tag support for resources with standard attribute", "tags and filters by them."),
+    Extension("provider", "Provider Network", "How a network is carried: provider:*."),
+    Extension("net-mtu", "Network MTU", "mtu of networks."),
+    Extension("net-mtu-writable", "Network MTU (writable)", "mtu of networks may be set."),
+    Extension("port-security", "Port Security", "port_security_enabled of networks and ports."),
+    Extension("allowed-address-pairs", "Allowed Address Pairs", "Further addresses a port may send from."),
+    Extension("extra_dhcp_opt", "Neutron Extra DHCP options", "DHCP options of a port."),
+    Extension("binding", "Port Binding", "Where a port is: binding:*."),
+    # --- our own
+    Extension("sdnctl-hosts", "Hosts", "The machines with Open vSwitch: /v2.0/hosts."),
+    Extension("sdnctl-projects", "Projects", "Projects of our own: /v2.0/projects."),
+    Extension("sdnctl-tokens", "Tokens", "Tokens of our own: /v2.0/tokens."),
+    Extension("sdnctl-plug", "Plug", "sdnctl makes and removes ports' interfaces: /v2.0/ports/{id}/plug, /unplug."),
+    Extension("sdnctl-dns", "Names told to guests", "dns_domain of networks and dns_name of ports."),
+    Extension("sdnctl-flows", "Flows", "Flows of a host and what they are for: /v2.0/hosts/{id}/flows, /v2.0/explain."),
+    Extension("sdnctl-wait", "Wait", "?wait=applied and X-Sdnctl-Revision on every write."),
+)
+
+BY_ALIAS: Final = {extension.alias: extension for extension in EXTENSIONS}
