@@ -12,14 +12,14 @@ sdnctl keeps there. Anybody who can reach the listener can claim a datapath id; 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from sdnctl import log, runtime
 from sdnctl.apps import dhcp
 from sdnctl.apps.leases import Defaults
-from sdnctl.errors import InvalidError, NotFoundError
+from sdnctl.errors import HostGoneError, InvalidError, NotFoundError
 from sdnctl.flows import action, text, wire
 from sdnctl.flows.pipeline import COOKIE_MAGIC, Kind, Reason, read_cookie
 from sdnctl.model.contents import Item, Source
@@ -345,7 +345,7 @@ class Fabric:
         if port is None:
             return
         answer = dhcp.reply(frame, self.world.lease(port.id))
-        self._meters.dhcp_answer(answer.kind)
+        self._meters.dhcp_answer(answer.verdict)
         if answer.frame is not None:
             connection.send(wire.packet_out(wire.CONTROLLER_PORT, (action.Output(in_port),), answer.frame))
 
@@ -489,6 +489,23 @@ class Fabric:
             if desired.get(key) != flow
         ]
         return [self._described(flow, what) for flow, what in runtime.in_slices(different)]
+
+    def read_drops(self) -> Iterator[tuple[str, list[tuple[bytes, str, int]]]]:
+        """Host by host, its drop flows: key, reason, packets so far. Hosts that are away are passed over."""
+        for task in tuple(self.tasks.values()):
+            connection = task.connection
+            if connection is None or task.state is not State.LIVE:
+                continue
+            readings = []
+            try:
+                for body in connection.read_flows():
+                    for flow, packets, _ in runtime.in_slices(wire.parse_flow_counters(body)):
+                        known = read_cookie(flow.cookie)
+                        if known is not None and known[1] is not Reason.NONE:
+                            readings.append((flow.key, known[1].name.lower(), packets))
+            except HostGoneError:
+                continue
+            yield task.host.name, readings
 
     def _described(self, flow: wire.WireFlow, difference: str) -> dict[str, object]:
         described: dict[str, object] = {"flow": text.of_wire(flow), **self.explain_cookie(flow.cookie)}

@@ -118,6 +118,8 @@ class HostTask:
         self.tables = Tables()
         self.failures: dict[Unit, Failure] = {}
         self.live_since: float | None = None
+        self.wanted = 0
+        """Flows the switch should have, as far as they were computed."""
         self._world = world
         self._observer = observer
         self._latch = runtime.Latch()
@@ -224,11 +226,8 @@ class HostTask:
         meters = {meter.id: meter for body in connection.read_meters() for meter in wire.parse_meter_config(body)}
         want = self._compile(list(self._world.units(self.host.id)))
         self._enter(Event.READ)
-        delta = self.tables.catch_up(want, have, meters)
-        log.info(
-            "read back", host=self.host.name, flows=len(have), want=sum(len(one.flows) for one in want.values()),
-            put=len(delta.put), remove=len(delta.remove),
-        )
+        self.wanted = sum(len(one.flows) for one in want.values())
+        log.info("read back", host=self.host.name, flows=len(have), wanted=self.wanted)
         self._send(connection, want, lambda wanted: self.tables.catch_up(wanted, have, meters))
 
     def _follow(self, connection: Connection) -> None:
@@ -280,6 +279,7 @@ class HostTask:
                     del changes[unit]
         seconds = runtime.monotonic() - started
         self.tables.confirmed(changes)
+        self.wanted = len(self.tables)
         for unit in changes:
             self.failures.pop(unit, None)
         self._in_flight = _InFlight()
