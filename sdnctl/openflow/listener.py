@@ -42,7 +42,6 @@ class Listener:
         self._accepting: list[runtime.Task] = []
         self._serving: dict[Connection, runtime.Task] = {}
         self._pending: dict[Connection, None] = {}
-        self._stopped = False
         if tls is None and any(target.kind == "ssl" for target in self._targets):
             raise InvalidError("an ssl: target needs a private key, a certificate and a CA certificate")
 
@@ -71,7 +70,6 @@ class Listener:
 
     def stop(self) -> None:
         """End everything: no new connections, the open ones closed, socket files removed."""
-        self._stopped = True
         for task in self._accepting:
             task.stop()
         self._accepting.clear()
@@ -114,6 +112,8 @@ class Listener:
     def _serve(self, connection: Connection, context: ssl.SSLContext | None) -> None:
         try:
             connection.run(context)
+        except Exception:  # noqa: BLE001  (of whoever was told that it has ended)
+            log.exception("ending failed", peer=connection.peer)
         finally:
             self._pending.pop(connection, None)
             self._serving.pop(connection, None)
