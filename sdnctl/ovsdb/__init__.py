@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The hosts' OVSDB servers. The only package that imports ovsdbapp and ovs."""
 
-from sdnctl.ovsdb.goal import PlugSpec
 from sdnctl.ovsdb.link import HostLink
 
-__all__ = ["HostLink", "PlugSpec"]
+__all__ = ["HostLink"]

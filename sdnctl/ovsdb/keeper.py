@@ -1,0 +1,348 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keeps one integration bridge as wished, over one connection, and says what is there.
+
+In each turn it takes what came in, sets up the bridge, makes and removes plugs, writes marks, and publishes, each only
+as far as something changed. One transaction is under way at a time.
+
+What we were asked to change is changed at once. What somebody else changed is put right at most once a second, so that
+two who disagree do not turn the database into a battlefield. What the server refuses is tried again later, and of many
+plugs the one that it refuses is found by halving: the others do not wait for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn
+
+import ovs.poller
+from ovsdbapp.backend.ovs_idl import command, transaction
+
+from sdnctl import runtime
+from sdnctl.model.host import HostFacts, PlugSpec
+from sdnctl.model.ids import Ofport
+from sdnctl.ovsdb import ops
+from sdnctl.ovsdb.goal import (
+    FIRST_PLUG_OFPORT,
+    INSTALLED,
+    LAST_PLUG_OFPORT,
+    Goal,
+    patch_names,
+    shown,
+    tunnel_name,
+)
+from sdnctl.ovsdb.ops import Op
+from sdnctl.ovsdb.plan import Edit, plan_plug, plan_set_up
+from sdnctl.ovsdb.replica import HostIdl, Replica
+from sdnctl.ovsdb.session import Session
+
+REPAIR_S: Final = 1.0
+"""Between two corrections of what somebody else changed."""
+
+RETRY_S: Final = 10.0
+"""Before what the server refused is tried again."""
+
+BATCH: Final = 500
+"""Interfaces to a transaction at most."""
+
+PROBLEMS_SHOWN: Final = 10
+
+TRANSACTION_TIMEOUT_S: Final = 30
+
+NEVER: Final = float("inf")
+
+OnFacts = Callable[[HostFacts | None, str], None]
+
+
+@dataclass(slots=True)
+class Wishes:
+    """What outlives a connection."""
+
+    goal: Goal
+    plugs: Mapping[str, PlugSpec] | None = None
+    """None until they have been stated: then nothing of ours is known to be too much."""
+    next_ofport: int = FIRST_PLUG_OFPORT
+
+
+class Keeper:
+    """See above. `run` ends with the connection."""
+
+    def __init__(
+        self, session: Session, replica: Replica, wishes: Wishes, serial: Callable[[], str], on_facts: OnFacts
+    ) -> None:
+        self._session = session
+        self._replica = replica
+        self._wishes = wishes
+        self._serial = serial
+        self._on_facts = on_facts
+        self._is_started = False
+        self._is_set_up_wished = True
+        self._set_up_problems: list[str] = []
+        self._wished: dict[str, None] = {}
+        """Names of plugs to look at, because the wish changed."""
+        self._touched: dict[str, None] = {}
+        """Names of plugs to look at, because the interface changed."""
+        self._refused: dict[str, None] = {}
+        self._plug_problems: dict[str, str] = {}
+        self._batch = BATCH
+        self._marks: dict[str, int] = {}
+        self._repair_at = 0.0
+        self._retry_at = NEVER
+        self._wake_at = NEVER
+        self._facts: HostFacts | None = None
+
+    # --- called by other tasks --------------------------------------------------------------------------------
+
+    def configure(self) -> None:
+        """The goal is another one."""
+        self._is_set_up_wished = True
+        self._session.wake()
+
+    def want(self, old: Mapping[str, PlugSpec] | None, new: Mapping[str, PlugSpec]) -> None:
+        """The wished plugs are `new` ones."""
+        if old is None:
+            self._look_at_all(new)
+        else:
+            self._wished |= dict.fromkeys(name for name, spec in new.items() if old.get(name) != spec)
+            self._wished |= dict.fromkeys(name for name in old if name not in new)
+        self._session.wake()
+
+    def set_installed(self, revisions: Mapping[str, int]) -> None:
+        self._marks |= {name: revision for name, revision in revisions.items() if name in self._replica.here}
+        self._session.wake()
+
+    # --- the task ---------------------------------------------------------------------------------------------
+
+    def run(self) -> NoReturn:
+        """Keep things right until HostGoneError."""
+        idl = self._replica.idl
+        while True:
+            idl.run()
+            if idl.is_complete and self._turn():
+                continue
+            self._sleep(idl)
+
+    def _sleep(self, idl: HostIdl) -> None:
+        poller = ovs.poller.Poller()
+        idl.wait(poller)
+        wake_at = min(self._wake_at, self._retry_at)
+        if wake_at != NEVER:
+            poller.timer_wait(max(1, round((wake_at - runtime.monotonic()) * 1000)))
+        poller.block()
+
+    def _turn(self) -> bool:
+        """Do what is to do; whether there may be more."""
+        replica = self._replica
+        replica.refresh()
+        if not self._is_started:
+            self._is_started = True
+            self._look_at_all(self._wishes.plugs or {})
+        touched, replica.touched = replica.touched, set()
+        self._touched |= dict.fromkeys(touched)
+        self._retry()
+        self._wake_at = NEVER
+        has_worked = self._set_up() or self._make_plugs() or self._write_marks()
+        self._publish()
+        return has_worked
+
+    def _look_at_all(self, plugs: Mapping[str, PlugSpec]) -> None:
+        self._wished |= dict.fromkeys(plugs) | dict.fromkeys(self._replica.owned_plugs())
+
+    def _retry(self) -> None:
+        if runtime.monotonic() >= self._retry_at:
+            self._retry_at = NEVER
+            self._is_set_up_wished = True
+            self._wished |= self._refused
+            self._refused = {}
+
+    def _may_repair(self) -> bool:
+        """Whether what others changed may be put right now; if not, when."""
+        now = runtime.monotonic()
+        if now < self._repair_at:
+            self._wake_at = self._repair_at
+            return False
+        self._repair_at = now + REPAIR_S
+        return True
+
+    # --- the bridge -------------------------------------------------------------------------------------------
+
+    def _set_up(self) -> bool:
+        replica, goal = self._replica, self._wishes.goal
+        if not self._is_set_up_wished and not replica.idl.is_set_up_unchecked:
+            return False
+        planned, problems = plan_set_up(goal, replica.state(_set_up_names(goal)), self._serial())
+        if planned and not self._is_set_up_wished and not self._may_repair():
+            return False
+        self._is_set_up_wished = replica.idl.is_set_up_unchecked = False
+        if planned and (refusal := self._commit(planned)):
+            problems.append(f"bridge {shown(goal.host.bridge)} could not be set up: {refusal}")
+        self._set_up_problems = problems
+        return bool(planned)
+
+    # --- plugs ------------------------------------------------------------------------------------------------
+
+    def _make_plugs(self) -> bool:
+        if self._wishes.plugs is None:
+            self._touched = {}
+            return False
+        is_repair = not self._wished
+        source = self._touched if is_repair else self._wished
+        batch = [name for name, _ in zip(source, range(self._batch), strict=False)]
+        if not batch:
+            return False
+        for name in batch:
+            del source[name]
+        problems, planned = self._plan_plugs(batch)
+        if planned and is_repair and not self._may_repair():
+            self._touched |= dict.fromkeys(batch)
+            return False
+        refusal = self._commit(planned) if planned else ""
+        if refusal and len(batch) > 1:
+            self._wished |= dict.fromkeys(batch)
+            self._batch = len(batch) // 2
+            return True
+        if refusal:
+            problems[batch[0]] = f"interface {shown(batch[0])} could not be made or removed: {refusal}"
+            self._refused[batch[0]] = None
+        self._batch = min(2 * self._batch, BATCH)
+        for name in batch:
+            self._plug_problems.pop(name, None)
+        self._plug_problems |= problems
+        return True
+
+    def _plan_plugs(self, names: Iterable[str]) -> tuple[dict[str, str], list[Op]]:
+        """What stands in the way by name, and the operations."""
+        edit, problems = Edit(), {}
+        for name in runtime.in_slices(names):
+            wishes, row = self._wishes, self._replica.interface(name)
+            spec = (wishes.plugs or {}).get(name)
+            ofport = self._free_ofport() if spec is not None and row is None else 0
+            if problem := plan_plug(edit, name, spec, row, wishes.goal, ofport):
+                problems[name] = problem
+        return problems, edit.finish()
+
+    def _free_ofport(self) -> int:
+        """The next number that nobody has: one that was just given back is not taken again soon."""
+        wishes, taken = self._wishes, self._replica.ofports
+        while wishes.next_ofport in taken:
+            wishes.next_ofport = _after(wishes.next_ofport)
+        ofport, wishes.next_ofport = wishes.next_ofport, _after(wishes.next_ofport)
+        return ofport
+
+    # --- marks ------------------------------------------------------------------------------------------------
+
+    def _write_marks(self) -> bool:
+        marks, self._marks = self._marks, {}
+        planned = []
+        for name, revision in marks.items():
+            row_id = self._replica.interface_id(name)
+            if row_id is not None and self._replica.here[name].installed != str(revision):
+                mark = ops.set_keys("external_ids", {INSTALLED: str(revision)})
+                planned.append(ops.mutate("Interface", row_id, mark))
+        if planned:
+            # Refused or not: the next facts say what is written.
+            self._commit(planned)
+        return bool(planned)
+
+    # --- both ways --------------------------------------------------------------------------------------------
+
+    def _commit(self, planned: list[Op]) -> str:
+        """Send one transaction and wait for its end; why the server refused it, if it did."""
+        api = _Api(self._replica.idl)
+        txn = transaction.Transaction(api, api, check_error=True, log_errors=False)
+        txn.add(_Operations(api, planned))
+        try:
+            txn.do_commit()
+        except RuntimeError as error:
+            self._retry_at = runtime.monotonic() + RETRY_S
+            return str(error)[:300]
+        return ""
+
+    def _publish(self) -> None:
+        replica, goal = self._replica, self._wishes.goal
+        datapath_id = replica.datapath_id
+        if datapath_id is None:
+            self._facts = None
+            waiting = f"bridge {shown(goal.host.bridge)} has no datapath id yet: is ovs-vswitchd running?"
+            self._on_facts(None, "; ".join((*self._set_up_problems, waiting)))
+            return
+        old = self._facts
+        is_same = old is not None and not replica.is_here_changed
+        interfaces = old.interfaces if old is not None and is_same else dict(replica.here)
+        replica.is_here_changed = False
+        problems = [*self._set_up_problems, *_interface_problems(goal, interfaces), *self._shown_plug_problems()]
+        tunnel = interfaces.get(tunnel_name(goal.host.bridge))
+        facts = HostFacts(
+            datapath_id=datapath_id,
+            serial=replica.serial,
+            interfaces=interfaces,
+            tunnel_ofport=tunnel.ofport if tunnel is not None and tunnel.is_ours else None,
+            patch_ofports=_patch_ofports(goal, interfaces),
+            problems=tuple(problems),
+        )
+        if facts != old:
+            self._facts = facts
+            self._on_facts(facts, "")
+
+    def _shown_plug_problems(self) -> list[str]:
+        """Of many problems of one kind the first few."""
+        problems = [self._plug_problems[name] for name in sorted(self._plug_problems)[:PROBLEMS_SHOWN]]
+        if len(self._plug_problems) > PROBLEMS_SHOWN:
+            problems.append(f"and {len(self._plug_problems) - PROBLEMS_SHOWN} more interfaces")
+        return problems
+
+
+@dataclass(frozen=True, slots=True)
+class _Api:
+    """What the library's transactions need of its connection class, which we have no use for.
+
+    That one has two threads for each host, keeps the first host's connection in a class attribute for all, and does
+    not tell when a connection is lost.
+    """
+
+    idl: HostIdl
+    timeout: int = TRANSACTION_TIMEOUT_S
+
+
+class _Operations(command.BaseCommand):
+    """Operations as they are sent."""
+
+    def __init__(self, api: _Api, planned: list[Op]) -> None:
+        super().__init__(api)
+        self._planned = planned
+
+    def run_idl(self, txn: Any) -> None:
+        for op in self._planned:
+            txn.add_op(op)
+
+
+def _after(ofport: int) -> int:
+    return FIRST_PLUG_OFPORT if ofport >= LAST_PLUG_OFPORT else ofport + 1
+
+
+def _set_up_names(goal: Goal) -> list[str]:
+    """All names that setting up the bridge may want to use."""
+    host = goal.host
+    names = [host.bridge, tunnel_name(host.bridge)]
+    for physnet, provider in host.bridge_mappings:
+        names += patch_names(host.bridge, physnet, provider)
+    return names
+
+
+def _patch_ofports(goal: Goal, interfaces: Mapping[str, Any]) -> dict[str, Ofport]:
+    found = {}
+    for physnet, provider in goal.host.bridge_mappings:
+        patch = interfaces.get(patch_names(goal.host.bridge, physnet, provider)[0])
+        if patch is not None and patch.is_ours and patch.ofport is not None:
+            found[physnet] = patch.ofport
+    return found
+
+
+def _interface_problems(goal: Goal, interfaces: Mapping[str, Any]) -> list[str]:
+    """What ovs-vswitchd says of the tunnel port and the patch ports."""
+    problems = []
+    for name in _set_up_names(goal):
+        interface = interfaces.get(name)
+        if interface is not None and interface.is_ours and interface.error:
+            problems.append(f"interface {shown(name)} does not work: {interface.error}")
+    return problems
