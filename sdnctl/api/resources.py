@@ -160,7 +160,14 @@ class Resource:
 NAME: Final = Text()
 TIME: Final = Text(longest=20, metavar="TIME")
 TAG: Final = Text(longest=255, shortest=1, metavar="TAG")
-TAGS: Final = ListOf(TAG, longest=50, unique=True)
+TAGS: Final = ListOf(TAG, longest=256)
+MOMENT: Final = Text(
+    20,
+    20,
+    r"[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z",
+    "a time in UTC, like 2030-01-31T00:00:00Z",
+    metavar="TIME",
+)
 STATUS: Final = Choice(("ACTIVE", "DOWN", "ERROR"))
 IP_VERSION: Final = Choice((4, 6))
 HOST_NAME: Final = Text(255, 1, r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", "a host name", metavar="HOST")
@@ -206,7 +213,14 @@ STANDARD: Final = (
         "Grows with each change of the object and of what hangs on it.",
         alias="standard-attr-revisions",
     ),
-    Attribute("tags", TAGS, FILTER, "Free words; a filter finds what has all of them.", alias="standard-attr-tag"),
+    Attribute(
+        "tags",
+        TAGS,
+        CREATE | FILTER,
+        "Free words, changed by the sub-resource tags; a filter finds what has all of them.",
+        default=[],
+        alias="standard-attr-tag",
+    ),
     Attribute("tags-any", TAGS, FILTER, "Finds what has any of these tags.", seen_by=NOBODY, alias="standard-attr-tag"),
     Attribute(
         "not-tags", TAGS, FILTER, "Finds what lacks one of these tags.", seen_by=NOBODY, alias="standard-attr-tag"
@@ -232,6 +246,15 @@ NETWORK: Final = Resource(
         ADMIN_STATE,
         Attribute("status", STATUS, FIND, "ACTIVE as soon as it exists."),
         Attribute("shared", Boolean(), EDIT | FILTER, "Every project may use it.", default=False, set_by=ADMIN),
+        Attribute(
+            "router:external",
+            Boolean(),
+            EDIT | FILTER,
+            "It leads outside: every project sees it, only admins make ports on it.",
+            default=False,
+            set_by=ADMIN,
+            alias="external-net",
+        ),
         Attribute("subnets", ListOf(Uuid()), READ_ONLY, "Ids of its subnets."),
         Attribute(
             "mtu",
@@ -335,6 +358,16 @@ SUBNET: Final = Resource(
             "ipv6_ra_mode", OrNull(IPV6_MODE), CREATE | FIND, "How router advertisements are made.", default=None
         ),
         Attribute("ipv6_address_mode", OrNull(IPV6_MODE), CREATE | FIND, "How guests get addresses.", default=None),
+        Attribute(
+            "service_types",
+            OrNull(ListOf(Text(shortest=1), longest=32, unique=True), null=[]),
+            EDIT,
+            "Only ports with one of these as device_owner get addresses here; empty: all.",
+            default=[],
+            set_by=ADMIN,
+            alias="subnet-service-types",
+        ),
+        Attribute("subnetpool_id", OrNull(Uuid()), READ_ONLY, "null: there are no subnet pools yet."),
         *STANDARD,
     ),
 )
@@ -425,6 +458,16 @@ PORT: Final = Resource(
         ),
         Attribute("dns_name", DNS_NAME, EDIT, "Host name told to the guest.", default="", alias="sdnctl-dns"),
         Attribute(
+            "dns_domain", DNS_DOMAIN, EDIT, "Its domain; default: the network's.", default="", alias="sdnctl-dns"
+        ),
+        Attribute(
+            "dns_assignment",
+            ListOf(Record((Field("ip_address", Address()), Field("hostname", Text()), Field("fqdn", Text())))),
+            READ_ONLY,
+            "Names of its addresses.",
+            alias="sdnctl-dns",
+        ),
+        Attribute(
             "binding:host_id",
             OrNull(Text(metavar="HOST"), null=""),
             EDIT | FILTER,
@@ -450,6 +493,14 @@ PORT: Final = Resource(
         ),
         Attribute(
             "binding:vif_details", Json(), READ_ONLY, "How to plug it.", seen_by=ADMIN_OR_SERVICE, alias="binding"
+        ),
+        Attribute(
+            "bound_host",
+            Text(),
+            FILTER,
+            'The host it is bound to; "" while it is not.',
+            seen_by=ADMIN_OR_SERVICE,
+            alias="sdnctl-hosts",
         ),
         Attribute(
             "plug",
@@ -537,6 +588,7 @@ PROJECT: Final = Resource(
     attributes=(
         ID,
         Attribute("name", Text(shortest=1), EDIT | FIND, "Its name; unique.", default=REQUIRED),
+        Attribute("enabled", Boolean(), EDIT | FILTER, "false: its tokens let nobody in.", default=True),
         *STANDARD,
     ),
 )
@@ -557,7 +609,7 @@ TOKEN: Final = Resource(
             "project_id", Text(shortest=1, metavar="PROJECT"), CREATE | FIND, "For this project.", default=REQUIRED
         ),
         Attribute("roles", ROLES, CREATE, "What its bearer may do.", default=["member"]),
-        Attribute("expires_at", OrNull(TIME), CREATE, "When it ends, UTC, like 2030-01-31T00:00:00Z.", default=None),
+        Attribute("expires_at", OrNull(MOMENT), CREATE, "When it ends, UTC; null: never.", default=None),
         Attribute("secret", Text(), READ_ONLY, "What to send as X-Auth-Token; answered once, when it is created."),
         Attribute("created_at", TIME, READ_ONLY, "When it was created, UTC."),
     ),

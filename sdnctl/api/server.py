@@ -11,9 +11,9 @@ from sdnctl.runtime import HttpServer
 class Server:
     """Listens from the moment it is made, answers from `start` to `stop`."""
 
-    def __init__(self, application: Application, host: str, port: int, *, client_timeout_s: float = 60.0) -> None:
-        """Port 0 takes any free one; OSError when the address cannot be had."""
-        self._http = HttpServer(application, host, port, client_timeout_s=client_timeout_s)
+    def __init__(self, application: Application, host: str, port: int, *, timeout_s: float = 60.0) -> None:
+        """Port 0 takes any free one; OSError when the address cannot be had. `timeout_s` bounds slow clients."""
+        self._http = HttpServer(application, host, port, client_timeout_s=timeout_s)
 
     @property
     def url(self) -> str:
