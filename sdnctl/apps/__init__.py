@@ -1,1 +1,69 @@
 # SPDX-License-Identifier: Apache-2.0
+"""The features of the data plane, each a module of pure functions from views to flows.
+
+A *unit* is one view of one object on one host. The functions here give all flows of a unit, in the order of the
+pipeline: this file is the only list of who has a say in what. Equal views give equal flows, no two units give a flow
+for the same table, priority and match, and nothing here knows time, files or other hosts than the view's.
+"""
+
+from __future__ import annotations
+
+from sdnctl.apps import classify, dhcp, output, port_security, responders, switching
+from sdnctl.flows.flow import Flow
+from sdnctl.flows.meters import MeterSpec
+from sdnctl.model.views import FloodChunk, HostView, LocalPort, Neighbour, NetworkView, Station, TunnelPeer
+
+__all__ = ["chunk", "host", "neighbour", "network", "peer", "port", "port_meters", "station"]
+
+
+def host(view: HostView) -> tuple[Flow, ...]:
+    """What a host has whatever is on it: every table's miss, and rules that are the same for all ports."""
+    return (
+        *classify.host_flows(view),
+        *port_security.host_flows(view),
+        *responders.host_flows(view),
+        *dhcp.host_flows(view),
+        *switching.host_flows(view),
+        *output.host_flows(view),
+    )
+
+
+def peer(view: TunnelPeer) -> tuple[Flow, ...]:
+    """What lets in frames of another host."""
+    return tuple(classify.peer_flows(view))
+
+
+def network(view: NetworkView) -> tuple[Flow, ...]:
+    """What a network needs on a host that has a port of it."""
+    return (*classify.network_flows(view), *switching.network_flows(view))
+
+
+def chunk(view: FloodChunk) -> tuple[Flow, ...]:
+    """Flooding to some of a network's local ports."""
+    return tuple(switching.chunk_flows(view))
+
+
+def port(view: LocalPort) -> tuple[Flow, ...]:
+    """What a local port needs for itself."""
+    return (
+        *classify.port_flows(view),
+        *port_security.port_flows(view),
+        *responders.port_flows(view),
+        *dhcp.port_flows(view),
+        *output.port_flows(view),
+    )
+
+
+def port_meters(view: LocalPort) -> tuple[MeterSpec, ...]:
+    """The meters that `port`'s flows use."""
+    return dhcp.port_meters(view)
+
+
+def neighbour(view: Neighbour) -> tuple[Flow, ...]:
+    """Answers to questions for a port's addresses."""
+    return tuple(responders.neighbour_flows(view))
+
+
+def station(view: Station) -> tuple[Flow, ...]:
+    """Where frames for a MAC go."""
+    return tuple(switching.station_flows(view))

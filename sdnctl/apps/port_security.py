@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Port security: a workload is only who it is, whatever protocol it says so in.
+
+    table PORT_SECURITY            reads FROM_PORT
+    prio 200  port security is off for this port                    RESPONDERS
+    prio 100  from a MAC of the port                                SOURCE_SECURITY
+    prio   0  anything else                                         drop FOREIGN_MAC
+
+    table SOURCE_SECURITY          reads FROM_PORT, and the MAC again: addresses are owned together with it
+    prio 900  IPv6 whose headers cannot be followed                 drop CUT_HEADERS
+    prio 880  a first fragment that hides its ports or ICMPv6 type  drop CUT_HEADERS
+    prio 860  to a DHCP client, or from a DHCPv6 server             drop DHCP_SERVER
+    prio 840  from 0.0.0.0, a DHCP client's broadcast               RESPONDERS
+    prio 840  from ::, ICMPv6                                       ND_SECURITY
+    prio 820  from 0.0.0.0, ::, loopback, a group, broadcast        drop FOREIGN_IPV4, FOREIGN_IPV6
+    prio 200  ARP with sender MAC and address of the port           RESPONDERS
+    prio 200  ARP probe (sender 0.0.0.0), RARP, of a MAC of the port   RESPONDERS
+    prio 200  IPv4 from an address of the port                      RESPONDERS
+    prio 200  IPv6 from an address of the port                      ND_SECURITY
+    prio 100  other ARP and RARP, IPv4, IPv6                        drop FOREIGN_ARP, FOREIGN_IPV4, FOREIGN_IPV6
+    prio   0  anything else                                         drop ETHERTYPE
+
+    table ND_SECURITY              reads FROM_PORT; IPv6 only
+    prio 900  router advertisement, redirect                        drop ROUTER_ADVERTISEMENT
+    prio 880  neighbour discovery in a fragment, or about ::        drop FOREIGN_ND
+    prio 400  duplicate address detection for an address of the port   RESPONDERS
+    prio 300  other solicitation from ::                            drop FOREIGN_ND
+    prio 200  solicitation with the MAC of the port, or without     RESPONDERS
+    prio 200  advertisement of an address of the port with its MAC, or without one   RESPONDERS
+    prio 200  router solicitation, MLD report, from ::              RESPONDERS
+    prio 100  other solicitation or advertisement                   drop FOREIGN_ND
+    prio  80  anything else from ::                                 drop FOREIGN_IPV6
+    prio   0  anything else                                         RESPONDERS
+
+Forged frames die here, before anything learns from them or answers them. What surprises:
+
+*Fragments.* A client that reads raw frames takes a first fragment for a whole answer, so fragments must show their
+ports. They do when the bridge is told so (OpenFlow's SET_CONFIG with Open vSwitch's fragment mode `nx-match`); without
+it all first fragments show ports 0, which prio 880 takes for hiding them. So a bridge that was not told, drops too
+much and lets nothing through. Neighbour discovery is never fragmented (RFC 6980): options could follow in the second.
+
+*ND options.* Open vSwitch shows target and options as zeros when an option stands twice or is cut. An option that is
+absent shows as MAC 0 as well, and absent is legal where an advertisement answers a unicast question.
+
+*Rogue answers* are told by where they go, UDP port 68 or 546, because clients do not look at the port they come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from sdnctl.flows.action import Goto
+from sdnctl.flows.flow import Flow, drop
+from sdnctl.flows.match import Match
+from sdnctl.flows.pipeline import App, Kind, Owner, Reason, Table
+from sdnctl.flows.registers import FROM_PORT
+from sdnctl.model.addresses import IPV4_MASK, IPV6_MASK
+from sdnctl.model.views import HostView, LocalPort
+
+OPEN: Final = 200
+OWN_MAC: Final = 100
+MISS: Final = 0
+
+HEADERS: Final = 900
+HIDDEN: Final = 880
+SERVER: Final = 860
+UNSPECIFIED: Final = 840
+NEVER: Final = 820
+OWN: Final = 200
+FOREIGN: Final = 100
+
+ROUTER: Final = 900
+MALFORMED: Final = 880
+OWN_DETECTION: Final = 400
+DETECTION: Final = 300
+OWN_ND: Final = 200
+FOREIGN_ND: Final = 100
+NOBODY: Final = 80
+
+SOLICITATION: Final = 135
+ADVERTISEMENT: Final = 136
+ROUTER_SOLICITATION: Final = 133
+ROUTER_ADVERTISEMENT: Final = 134
+REDIRECT: Final = 137
+MLD_REPORTS: Final = (131, 143)
+DHCP_CLIENT: Final = 68
+DHCP_SERVER: Final = 67
+DHCPV6_CLIENT: Final = 546
+DHCPV6_SERVER: Final = 547
+
+NEVER_IPV4: Final = (
+    (0, IPV4_MASK),
+    (127 << 24, 0xFF << 24),
+    (0xE0 << 24, 0xF0 << 24),
+    (IPV4_MASK, IPV4_MASK),
+)
+"""0.0.0.0, loopback, groups, broadcast: an allowed pair of 0.0.0.0/0 does not mean these."""
+NEVER_IPV6: Final = ((0, IPV6_MASK), (1, IPV6_MASK), (0xFF << 120, 0xFF << 120))
+
+_TO_SOURCE: Final = (Goto(Table.SOURCE_SECURITY),)
+_TO_ND: Final = (Goto(Table.ND_SECURITY),)
+_ACCEPT: Final = (Goto(Table.RESPONDERS),)
+
+_FROM_NOBODY: Final = Match().ipv6_src(0)
+
+
+def host_flows(view: HostView) -> Iterator[Flow]:
+    owner = Owner(App.PORT_SECURITY, Kind.HOST, view.key)
+    yield drop(Table.PORT_SECURITY, MISS, Match(), owner, Reason.FOREIGN_MAC)
+    yield from _source_flows(owner)
+    yield from _nd_flows(owner)
+
+
+def _source_flows(owner: Owner) -> Iterator[Flow]:
+    table, accept = Table.SOURCE_SECURITY, owner.cookie()
+    yield drop(table, HEADERS, Match().ipv6().ip_proto(0), owner, Reason.CUT_HEADERS)
+    for hidden in (Match().udp4(0, 0), Match().udp6(0, 0), Match().icmp6(0, 0)):
+        yield drop(table, HIDDEN, hidden.fragment("first"), owner, Reason.CUT_HEADERS)
+    for answer in (Match().udp4(dst=DHCP_CLIENT), Match().udp6(dst=DHCPV6_CLIENT), Match().udp6(src=DHCPV6_SERVER)):
+        yield drop(table, SERVER, answer, owner, Reason.DHCP_SERVER)
+    question = Match().udp4(DHCP_CLIENT, DHCP_SERVER).ipv4_src(0).ipv4_dst(IPV4_MASK)
+    yield Flow(table, UNSPECIFIED, question, _ACCEPT, accept)
+    yield Flow(table, UNSPECIFIED, _FROM_NOBODY.icmp6(), _TO_ND, accept)
+    for address, mask in NEVER_IPV4:
+        yield drop(table, NEVER, Match().ipv4_src(address, mask), owner, Reason.FOREIGN_IPV4)
+    for address, mask in NEVER_IPV6:
+        yield drop(table, NEVER, Match().ipv6_src(address, mask), owner, Reason.FOREIGN_IPV6)
+    yield drop(table, FOREIGN, Match().arp(), owner, Reason.FOREIGN_ARP)
+    yield drop(table, FOREIGN, Match().rarp(), owner, Reason.FOREIGN_ARP)
+    yield drop(table, FOREIGN, Match().ipv4(), owner, Reason.FOREIGN_IPV4)
+    yield drop(table, FOREIGN, Match().ipv6(), owner, Reason.FOREIGN_IPV6)
+    yield drop(table, MISS, Match(), owner, Reason.ETHERTYPE)
+
+
+def _nd_flows(owner: Owner) -> Iterator[Flow]:
+    table, accept = Table.ND_SECURITY, owner.cookie()
+    for kind in (ROUTER_ADVERTISEMENT, REDIRECT):
+        yield drop(table, ROUTER, Match().icmp6(kind), owner, Reason.ROUTER_ADVERTISEMENT)
+    for kind in (SOLICITATION, ADVERTISEMENT):
+        yield drop(table, MALFORMED, Match().icmp6(kind).fragment("first"), owner, Reason.FOREIGN_ND)
+        yield drop(table, MALFORMED, Match().icmp6(kind, 0).nd_target(0), owner, Reason.FOREIGN_ND)
+    yield drop(table, DETECTION, _FROM_NOBODY.icmp6(SOLICITATION), owner, Reason.FOREIGN_ND)
+    yield Flow(table, OWN_ND, Match().icmp6(SOLICITATION, 0).nd_sll(0), _ACCEPT, accept)
+    for kind in (ROUTER_SOLICITATION, *MLD_REPORTS):
+        yield Flow(table, OWN_ND, _FROM_NOBODY.icmp6(kind), _ACCEPT, accept)
+    yield drop(table, FOREIGN_ND, Match().icmp6(SOLICITATION), owner, Reason.FOREIGN_ND)
+    yield drop(table, FOREIGN_ND, Match().icmp6(ADVERTISEMENT), owner, Reason.FOREIGN_ND)
+    yield drop(table, NOBODY, _FROM_NOBODY, owner, Reason.FOREIGN_IPV6)
+    yield Flow(table, MISS, Match(), _ACCEPT, accept)
+
+
+def port_flows(view: LocalPort) -> Iterator[Flow]:
+    cookie = Owner(App.PORT_SECURITY, Kind.PORT, view.key).cookie()
+    sent = Match().slot(FROM_PORT, view.key)
+    if not view.port_security:
+        yield Flow(Table.PORT_SECURITY, OPEN, sent, _ACCEPT, cookie)
+        return
+    source, nd = Table.SOURCE_SECURITY, Table.ND_SECURITY
+    owned = {mac: sent.eth_src(mac) for mac in sorted({view.mac, *(one.mac for one in view.sources)})}
+    for mac, own in owned.items():
+        arp = own.arp().arp_sha(mac)
+        yield Flow(Table.PORT_SECURITY, OWN_MAC, own, _TO_SOURCE, cookie)
+        yield Flow(source, OWN, arp.arp_spa(0), _ACCEPT, cookie)
+        yield Flow(source, OWN, own.rarp().arp_sha(mac), _ACCEPT, cookie)
+        yield Flow(nd, OWN_ND, own.icmp6(SOLICITATION, 0).nd_sll(mac), _ACCEPT, cookie)
+    for one in view.sources:
+        own = owned[one.mac]
+        if one.version == 4:
+            yield Flow(source, OWN, own.ipv4_src(one.address, one.mask), _ACCEPT, cookie)
+            yield Flow(source, OWN, own.arp().arp_sha(one.mac).arp_spa(one.address, one.mask), _ACCEPT, cookie)
+        else:
+            yield Flow(source, OWN, own.ipv6_src(one.address, one.mask), _TO_ND, cookie)
+            detects = own.ipv6_src(0).icmp6(SOLICITATION, 0).nd_sll(0)
+            yield Flow(nd, OWN_DETECTION, detects.nd_target(one.address, one.mask), _ACCEPT, cookie)
+            claims = own.icmp6(ADVERTISEMENT, 0).nd_target(one.address, one.mask)
+            yield Flow(nd, OWN_ND, claims.nd_tll(one.mac), _ACCEPT, cookie)
+            yield Flow(nd, OWN_ND, claims.nd_tll(0), _ACCEPT, cookie)
