@@ -93,7 +93,6 @@ class Signal:
             return True
         with eventlet.Timeout(timeout_s, False):  # noqa: FBT003  (eventlet's way to say: do not raise)
             self._event.wait()
-            return True
         return self.is_set
 
 
@@ -192,7 +191,7 @@ class HttpServer:
             connection.kill()
 
 
-class _HttpProtocol(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]  (eventlet publishes no types)
+class _HttpProtocol(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]  # eventlet publishes no types
     """One connection, with limits of time that hold for the whole of what they limit."""
 
     _is_unread = False
