@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# ruff: noqa: A002  (the protocol says `id`)
 """A repository in memory, and a fabric without hosts that remembers what it was asked.
 
 For tests of what the API itself does with a request. It knows owners and revisions and nothing of addresses; what
