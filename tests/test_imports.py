@@ -40,7 +40,7 @@ ALLOWED: dict[str, tuple[frozenset[str], frozenset[str]]] = {
         frozenset({"ovsdbapp", "ovs", "netaddr"}),
     ),
     "service": (EVERYTHING, frozenset({"netaddr"})),
-    "cli": (EVERYTHING, frozenset()),
+    "cli": (EVERYTHING, frozenset({"yaml"})),
 }
 
 

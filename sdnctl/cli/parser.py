@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""argparse with our manners: no abbreviated flags (they break when a flag is added), errors in one line."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from typing import Any, Final, NoReturn, Protocol
+
+from sdnctl.cli.output import escape
+
+MANY: Final = 9
+"""With more flags than this, the usage line names only those that are required."""
+
+
+class Group(Protocol):
+    """What flags are added to: a parser or a group in one."""
+
+    def add_argument(self, *names: str, **options: Any) -> Any: ...  # noqa: ANN401  (argparse's own)
+
+
+class Formatter(argparse.HelpFormatter):
+    """Help as wide as the terminal, up to what reads well."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=36, width=min(shutil.get_terminal_size().columns, 120) - 2)
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that says what is wrong in one line and ends with status 2."""
+
+    def __init__(self, **options: Any) -> None:  # noqa: ANN401  (argparse's own, passed on by its subparsers)
+        options.setdefault("formatter_class", Formatter)
+        options.setdefault("allow_abbrev", False)
+        super().__init__(**options)
+
+    def format_usage(self) -> str:
+        self._shorten()
+        return super().format_usage()
+
+    def format_help(self) -> str:
+        self._shorten()
+        return super().format_help()
+
+    def _shorten(self) -> None:
+        flags = [action for action in self._actions if action.option_strings]
+        if self.usage is not None or len(flags) <= MANY:
+            return
+        needed = [f"{action.option_strings[0]} {action.metavar}" for action in flags if action.required]
+        places = []
+        for action in self._actions:
+            if not action.option_strings:
+                shown = str(action.metavar)
+                places.append({"?": f"[{shown}]", "+": f"{shown} [{shown} ...]"}.get(str(action.nargs), shown))
+        self.usage = " ".join(["%(prog)s", *needed, "[FLAG ...]", *places])
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {escape(message)}; {self.prog} --help says more\n")
