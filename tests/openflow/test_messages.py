@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What switches say is read as os-ken reads it, and nonsense is called nonsense."""
 
+import contextlib
 import struct
 from collections.abc import Callable
 
@@ -127,10 +128,8 @@ def test_nonsense_is_malformed_and_nothing_else(
     for _ in range(data.draw(st.integers(0, 4))):
         changed[data.draw(st.integers(0, len(changed) - 1))] = data.draw(st.sampled_from((0, 1, 4, 7, 8, 0x80, 0xFF)))
     cut = data.draw(st.integers(8, len(changed)))
-    try:
+    with contextlib.suppress(MalformedError):
         parse(bytes(changed[:cut]))
-    except MalformedError as error:
-        assert str(error)
 
 
 def test_our_hello_offers_one_version() -> None:

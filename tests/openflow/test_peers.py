@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whatever one peer does, its own connection ends with a reason, and nobody else notices."""
 
+import contextlib
 import struct
 from contextlib import ExitStack
 
@@ -265,7 +266,7 @@ def test_an_error_in_a_callback_ends_that_connection_only(receive: Receive) -> N
         peer.introduce(dpid=2)
         connection = reception.arrival()
         closed = closing(connection)
-        connection.on_packet_in(lambda in_port, cookie, frame: frame[100])
+        connection.on_packet_in(lambda *told: told[3])
         peer.say(packet_in(1, 2, b""))
         assert peer.hears_the_end()
         assert closed() == "an internal error, which the log tells"
@@ -354,7 +355,7 @@ def test_a_peer_that_asks_for_echoes_without_reading_is_left(receive: Receive) -
     with Peer(reception.target) as peer:
         peer.introduce()
         closed = closing(reception.arrival())
-        with pytest.raises(OSError):
+        with contextlib.suppress(ConnectionError):
             while True:
                 peer.say(message(ECHO_REQUEST, bytes(60000)))
         assert closed() == "the peer asks for echoes and does not read them"
