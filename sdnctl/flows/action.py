@@ -14,7 +14,7 @@ from typing import Final
 from sdnctl.flows import notation
 from sdnctl.flows.conntrack import Ct, CtClear, CtNat
 from sdnctl.flows.fields import Fact, Field, Notation, Part
-from sdnctl.flows.instruction import Action, Goto, Meter, nicira, part_of
+from sdnctl.flows.instruction import LAST_TABLE, Action, Goto, Meter, nicira, part_of
 from sdnctl.flows.registers import Slot
 
 __all__ = [
@@ -147,8 +147,9 @@ class SetField(Action):
 
     def __post_init__(self) -> None:
         target, value, mask = self.target, self.value, self.mask
-        if not target.is_settable:
-            raise ValueError(f"{target.match_name} cannot be set")
+        if not target.is_settable or target is Field.IN_PORT:
+            instead = "; use Load" if target.is_settable else ""
+            raise ValueError(f"{target.match_name} cannot be set{instead}")
         if mask is None:
             if not 0 <= value <= target.valid:
                 raise ValueError(f"set_field:{value:#x}: {target.name_set} is at most {target.valid:#x}")
@@ -294,8 +295,8 @@ class Resubmit(Action):
     wire: bytes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if not 0 <= self.table < 255:
-            raise ValueError(f"resubmit(,{self.table}): tables are numbered from 0 to 254")
+        if not 0 <= self.table <= LAST_TABLE:
+            raise ValueError(f"resubmit(,{self.table}): tables are numbered from 0 to 253")
         _set(self, "wire", nicira(14, struct.pack("!HB3x", 0xFFF8, self.table)))
 
     def text(self) -> str:
@@ -345,8 +346,8 @@ def to_write(target: Field) -> Fact:
 
 def set_text(target: Field, value: int, mask: int) -> str:
     """The value of a set_field, written a little otherwise than in a match."""
-    if mask != target.full and target.notation is Notation.DECIMAL:
-        return f"{value}/{mask:#x}"
-    if target is Field.VLAN_VID:
+    if target is Field.VLAN_VID or (mask != target.full and target.notation is Notation.DECIMAL):
         return str(value) if mask == target.full else f"{value}/{mask:#x}"
+    if target.notation is Notation.HEX5:
+        return notation.hexadecimal(value) + ("" if mask == target.full else f"/{mask:#x}")
     return notation.write(target, value, mask)

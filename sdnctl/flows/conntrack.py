@@ -14,7 +14,7 @@ from typing import Final
 
 from sdnctl.flows import notation
 from sdnctl.flows.fields import Fact, Part
-from sdnctl.flows.instruction import Action, nicira, part_of
+from sdnctl.flows.instruction import LAST_TABLE, Action, nicira, part_of
 from sdnctl.flows.registers import Slot
 
 _set = object.__setattr__
@@ -53,7 +53,7 @@ class CtNat(Action):
                 raise ValueError("nat: a range starts with a first address")
         else:
             last = self.first if self.last is None else self.last
-            if not 0 <= self.first <= last < 1 << size * 8:
+            if not 0 < self.first <= last < 1 << size * 8:
                 raise ValueError(f"nat: addresses {self.first:#x} to {last:#x} are no range of IPv{self.version}")
             present |= 0x1 if size == 4 else 0x4
             parts += self.first.to_bytes(size, "big")
@@ -121,13 +121,15 @@ class Ct(Action):
             raise ValueError("ct(force) needs commit")
         if self.then and not self.commit:
             raise ValueError("ct(exec(...)) writes to a connection, which needs commit")
+        if self.nat is not None and self.nat.kind and not self.commit:
+            raise ValueError(f"ct({self.nat.text()}) chooses a translation, which needs commit")
         for action in self.then:
             if not action.needs() & Fact.CONNECTION:
                 raise ValueError(
                     f"ct(exec({action.text()})): only the connection's mark and label can be written there"
                 )
-        if self.table is not None and not 0 <= self.table < 255:
-            raise ValueError(f"ct(table={self.table}): tables are numbered from 0 to 254")
+        if self.table is not None and not 0 <= self.table <= LAST_TABLE:
+            raise ValueError(f"ct(table={self.table}): tables are numbered from 0 to 253")
         if isinstance(self.zone, int):
             if not 0 <= self.zone <= 0xFFFF:
                 raise ValueError(f"ct(zone={self.zone}): zones have 16 bits")
@@ -158,7 +160,7 @@ class Ct(Action):
             parts.append(self.nat.text())
         if self.then:
             parts.append(f"exec({','.join(action.text() for action in self.then)})")
-        return f"ct({','.join(parts)})" if parts else "ct"
+        return f"ct({','.join(parts)})"
 
     def needs(self) -> Fact:
         needed = Fact.IP

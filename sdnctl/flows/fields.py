@@ -30,6 +30,7 @@ class Notation(enum.Enum):
     HEX = enum.auto()
     HEX4 = enum.auto()
     """Hexadecimal, four digits at least: Ethernet types and tags."""
+    HEX5 = enum.auto()
     MAC = enum.auto()
     IPV4 = enum.auto()
     IPV6 = enum.auto()
@@ -100,12 +101,13 @@ class Field(enum.IntEnum):
         flags: str = "",
     ) -> Self:
         """`names`: as matched and, if different, as set. `flags`: m may be masked, s may be set."""
-        member = int.__new__(cls, len(cls.__members__))
-        member._value_ = len(cls.__members__)
+        place = len(cls.__members__) + 1  # no field is false
+        member = int.__new__(cls, place)
+        member._value_ = place
         member.match_name, _, other = names.partition(" ")
         member.name_set = other or member.match_name
         member.bits, member.notation, member.needs = bits, notation, needs
-        member.size, member.full = (bits + 7) // 8, (1 << bits) - 1
+        member.size, member.full = 4 if bits == 20 else (bits + 7) // 8, (1 << bits) - 1  # a label sits in a word
         member.valid = 0xFF if member.match_name in ("ct_state", "arp_op") else member.full
         member.part_bits = 12 if member.match_name == "vlan_vid" else bits
         member.is_maskable, member.is_settable = "m" in flags, "s" in flags
@@ -139,7 +141,7 @@ class Field(enum.IntEnum):
     IP_DSCP = "nw_tos ip_dscp", 6, Notation.DECIMAL, (BASIC, 8), (BASIC, 8, "IP_DSCP"), Fact.IP, "s"
     IP_ECN = "nw_ecn", 2, Notation.DECIMAL, (BASIC, 9), (NXM_1, 28, "IP_ECN"), Fact.IP, "s"
     IP_TTL = "nw_ttl", 8, Notation.DECIMAL, (NXM_1, 29), (NXM_1, 29, "IP_TTL"), Fact.IP, "s"
-    IPV6_LABEL = "ipv6_label", 20, Notation.HEX, (BASIC, 28), (NXM_1, 27, "IPV6_LABEL"), Fact.IPV6, "ms"
+    IPV6_LABEL = "ipv6_label", 20, Notation.HEX5, (BASIC, 28), (NXM_1, 27, "IPV6_LABEL"), Fact.IPV6, "ms"
     IP_PROTO = "nw_proto", 8, Notation.DECIMAL, (BASIC, 10), (NXM_0, 6, "IP_PROTO"), Fact.IP
     TCP_SRC = "tp_src tcp_src", 16, Notation.DECIMAL, (BASIC, 13), (NXM_0, 9, "TCP_SRC"), Fact.IP | Fact.TCP, "ms"
     TCP_DST = "tp_dst tcp_dst", 16, Notation.DECIMAL, (BASIC, 14), (NXM_0, 10, "TCP_DST"), Fact.IP | Fact.TCP, "ms"

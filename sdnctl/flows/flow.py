@@ -12,7 +12,7 @@ from typing import Final
 
 from sdnctl.flows.action import Action, Goto, PopVlan, PushVlan
 from sdnctl.flows.fields import Fact
-from sdnctl.flows.instruction import table_text
+from sdnctl.flows.instruction import LAST_TABLE, table_text
 from sdnctl.flows.match import Match
 from sdnctl.flows.pipeline import COOKIE_MAGIC, Owner, Reason, Table
 
@@ -31,7 +31,7 @@ class Flow:
     cookie: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.priority <= 0xFFFF or not 0 <= self.table < 255 or not 0 <= self.cookie < 1 << 64:
+        if not 0 <= self.priority <= 0xFFFF or not 0 <= self.table <= LAST_TABLE or not 0 <= self.cookie < 1 << 64:
             raise ValueError(f"table {self.table}, priority {self.priority}, cookie {self.cookie:#x}: out of range")
         actions = self.actions
         if not actions:

@@ -19,6 +19,9 @@ OFPAT_EXPERIMENTER: Final = 0xFFFF
 NICIRA: Final = 0x2320
 """The experimenter id under which Open vSwitch extends OpenFlow."""
 
+LAST_TABLE: Final = 253
+"""Open vSwitch keeps table 254 for itself, and 255 means all."""
+
 _set = object.__setattr__
 _GOTO: Final = struct.Struct("!HHB3x").pack
 _METER: Final = struct.Struct("!HHI").pack
@@ -85,8 +88,8 @@ class Goto(Action):
     place: ClassVar[int] = Action.LAST
 
     def __post_init__(self) -> None:
-        if not 0 < self.table < 255:
-            raise ValueError(f"goto_table:{self.table}: tables that one can go to are 1 to 254")
+        if not 0 < self.table <= LAST_TABLE:
+            raise ValueError(f"goto_table:{self.table}: tables that one can go to are 1 to 253")
         _set(self, "wire", _GOTO(1, 8, self.table))
 
     def text(self) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import socket
 from collections.abc import Mapping
 from typing import Final
 
@@ -28,17 +29,9 @@ LAST_PORT: Final = 0xFEFF
 """Open vSwitch numbers its ports with 16 bits; above are reserved ones."""
 
 CT_FLAGS: Final = ("new", "est", "rel", "rpl", "inv", "trk", "snat", "dnat")
-TCP_FLAGS: Final = ("fin", "syn", "rst", "psh", "ack", "urg", "ece", "cwr", "ns", "[9]", "[10]", "[11]")
-_FRAGMENTS: Final = {
-    (0, 3): "no",
-    (1, 3): "first",
-    (3, 3): "later",
-    (1, 1): "yes",
-    (0, 1): "no",
-    (2, 2): "later",
-    (0, 2): "not_later",
-}
+TCP_FLAGS: Final = ("fin", "syn", "rst", "psh", "ack", "urg", "ece", "cwr", "ns", "[200]", "[400]", "[800]")
 _FRAGMENT_VALUES: Final = {"no": (0, 3), "first": (1, 3), "later": (3, 3), "yes": (1, 1), "not_later": (0, 2)}
+_FRAGMENTS: Final = {both: word for word, both in _FRAGMENT_VALUES.items()}
 
 
 def hexadecimal(value: int) -> str:
@@ -56,7 +49,7 @@ def ipv4(value: int) -> str:
 
 
 def ipv6(value: int) -> str:
-    return str(ipaddress.IPv6Address(value))
+    return socket.inet_ntop(socket.AF_INET6, value.to_bytes(16, "big"))
 
 
 def prefix_length(mask: int, bits: int) -> int | None:
@@ -102,6 +95,8 @@ def write(field: Field, value: int, mask: int) -> str:
             return _FRAGMENTS[value, mask]
         case Notation.HEX4:
             return f"0x{value:04x}" if exact else f"0x{value:04x}/0x{mask:04x}"
+        case Notation.HEX5:
+            return f"0x{value:05x}" if exact else f"0x{value:05x}/0x{mask:05x}"
         case Notation.HEX:
             return hexadecimal(value) if exact else f"{hexadecimal(value)}/{hexadecimal(mask)}"
         case Notation.DECIMAL:
@@ -118,16 +113,16 @@ def _read_mac(text: str) -> int:
 
 
 def _read_flags(names: tuple[str, ...], text: str) -> tuple[int, int]:
+    """`+trk-new`: those two, the others may be anything. `new|trk`: exactly those."""
     value = mask = 0
-    if not re.fullmatch(r"([+-][a-z0-9\[\]]+)+", text):
-        raise ValueError(f"{text!r} is no list of flags like +{names[0]}-{names[1]}")
-    for sign, name in re.findall(r"([+-])([a-z0-9\[\]]+)", text):
+    signed = re.fullmatch(r"([+-][^+-]+)+", text) is not None
+    for sign, name in re.findall(r"([+-])([^+-]+)", text) if signed else [("+", name) for name in text.split("|")]:
         if name not in names:
-            raise ValueError(f"{name!r} is no flag; there are {', '.join(names)}")
+            raise ValueError(f"{name!r} is no flag; there are {', '.join(names)}, as in +{names[0]}-{names[1]}")
         bit = 1 << names.index(name)
         mask |= bit
         value |= bit if sign == "+" else 0
-    return value, mask
+    return value, mask if signed else (1 << len(names)) - 1
 
 
 def read_port(text: str) -> int:
@@ -158,10 +153,12 @@ def read(field: Field, text: str) -> tuple[int, int]:
         if text not in _FRAGMENT_VALUES:
             raise ValueError(f"nw_frag={text}: one of {', '.join(_FRAGMENT_VALUES)}")
         return _FRAGMENT_VALUES[text]
-    if field.notation in (Notation.CT_STATE, Notation.TCP_FLAGS) and text[:1] in "+-":
+    if field.notation in {Notation.CT_STATE, Notation.TCP_FLAGS} and not text[:1].isdigit():
         return _read_flags(CT_FLAGS if field.notation is Notation.CT_STATE else TCP_FLAGS, text)
     first, slash, second = text.partition("/")
     value = _read_one(field, first)
+    if field.notation is Notation.CT_STATE and not slash:
+        return value, field.valid
     if not slash:
         return value, field.full
     if field.notation in (Notation.IPV4, Notation.IPV6) and second.isdecimal():

@@ -18,6 +18,8 @@ ETH_IPV4: Final = 0x0800
 ETH_ARP: Final = 0x0806
 ETH_RARP: Final = 0x8035
 ETH_IPV6: Final = 0x86DD
+ETH_MPLS: Final = 0x8847
+ETH_MPLS_MULTICAST: Final = 0x8848
 IP_ICMP: Final = 1
 IP_TCP: Final = 6
 IP_UDP: Final = 17
@@ -109,6 +111,7 @@ PROTOCOLS: Final = {
     "icmp": (ETH_IPV4, IP_ICMP), "tcp": (ETH_IPV4, IP_TCP), "udp": (ETH_IPV4, IP_UDP), "sctp": (ETH_IPV4, IP_SCTP),
     "icmp6": (ETH_IPV6, IP_ICMP6), "tcp6": (ETH_IPV6, IP_TCP), "udp6": (ETH_IPV6, IP_UDP), "sctp6": (ETH_IPV6, IP_SCTP),
     "ip": (ETH_IPV4, None), "ipv6": (ETH_IPV6, None), "arp": (ETH_ARP, None), "rarp": (ETH_RARP, None),
+    "mpls": (ETH_MPLS, None), "mplsm": (ETH_MPLS_MULTICAST, None),
 }  # fmt: skip
 """The words that stand for an Ethernet type and a protocol."""
 _WORDS: Final = {numbers: word for word, numbers in PROTOCOLS.items()}
@@ -130,20 +133,28 @@ def texts(tests: Sequence[Test]) -> list[str]:
         if word is not None:
             rest.remove(kind)
             found.append((_WORD_PLACE, word))
-    found.extend((_TEXT_ORDER[one.field], _text(one, tagged=Field.VLAN_PCP in by_field)) for one in rest)
+    tag = [one for one in rest if one.field in {Field.VLAN_VID, Field.VLAN_PCP}]
+    if tag:
+        rest = [one for one in rest if one not in tag]
+        found.append((_TEXT_ORDER[Field.VLAN_VID], _tag_text(tag)))
+    found.extend((_TEXT_ORDER[one.field], _text(one)) for one in rest)
     return [text for _, text in sorted(found)]
 
 
-def _text(one: Test, *, tagged: bool) -> str:
-    field, value, mask = one.field, one.value, one.mask
-    if field is Field.VLAN_VID:
-        if value & VLAN_TAG and mask == field.full:
-            return f"dl_vlan={value & 0xFFF}"
-        if not tagged:
-            return f"vlan_tci=0x{value:04x}/0x{mask:04x}"
-    if field is Field.IP_DSCP:
-        return f"nw_tos={value << 2}"
-    return f"{field.match_name}={notation.write(field, value, mask)}"
+def _text(one: Test) -> str:
+    if one.field is Field.IP_DSCP:
+        return f"nw_tos={one.value << 2}"
+    return f"{one.field.match_name}={notation.write(one.field, one.value, one.mask)}"
+
+
+def _tag_text(tests: Sequence[Test]) -> str:
+    """VLAN id and priority are one field to Open vSwitch; it names them when each is matched as a whole."""
+    value = sum(one.value << (13 if one.field is Field.VLAN_PCP else 0) for one in tests)
+    mask = sum(one.mask << (13 if one.field is Field.VLAN_PCP else 0) for one in tests)
+    parts = [(mask & 0xFFF, 0xFFF, f"dl_vlan={value & 0xFFF}"), (mask & 0xE000, 0xE000, f"dl_vlan_pcp={value >> 13}")]
+    if value & mask & VLAN_TAG and mask != VLAN_TAG and all(part in {0, whole} for part, whole, _ in parts):
+        return ",".join(text for part, _, text in parts if part)
+    return f"vlan_tci=0x{value:04x}" if mask == 0xFFFF else f"vlan_tci=0x{value:04x}/0x{mask:04x}"
 
 
 def fields_of(oxm: bytes) -> Iterator[tuple[bytes, Test | None]]:

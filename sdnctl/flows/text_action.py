@@ -121,11 +121,9 @@ def _set_field(argument: str) -> Action:
     field = _SET_NAMES.get(name)
     if field is None:
         raise ValueError(f"{name!r} is no field that can be set")
-    value, slash, _ = text.partition("/")
-    if field.notation in {Notation.HEX4, Notation.DECIMAL} or not slash:
-        mask_text = text.partition("/")[2]
-        if field.notation in {Notation.HEX4, Notation.DECIMAL}:
-            return SetField(field, _number(value), _number(mask_text) if slash else None)
+    if field.notation in {Notation.HEX4, Notation.DECIMAL}:
+        value, slash, bits = text.partition("/")
+        return SetField(field, _number(value), _number(bits) if slash else None)
     number, mask = notation.read(field, text)
     return SetField(field, number, None if mask == field.full else mask)
 
@@ -165,6 +163,14 @@ def _conjunction(argument: str) -> Action:
     return act.Conjunction(_number(found[1]), int(found[2]), int(found[3]))
 
 
+_RANGES: Final = (
+    re.compile(r"([\d.]+)(?:-([\d.]+))?(?::(\d+)(?:-(\d+))?)?"),
+    re.compile(r"(\[[^\]]+\])(?:-(\[[^\]]+\]))?(?::(\d+)(?:-(\d+))?)?"),
+    re.compile(r"([^-\[\]]+)(?:-([^-\[\]]+))?()()"),
+)
+"""Addresses and ports of a translation: IPv4, IPv6 with ports, IPv6 without."""
+
+
 def _nat(argument: str) -> CtNat:
     options = _options(argument)
     kind = "src" if "src" in options else "dst" if "dst" in options else ""
@@ -172,14 +178,12 @@ def _nat(argument: str) -> CtNat:
     text = options.get(kind, "")
     if not text:
         return CtNat(kind, flags=flags)
-    found = re.fullmatch(
-        r"(\[[^\]]+\]|[\d.]+|[0-9a-fA-F:]+?)(?:-(\[[^\]]+\]|[\d.]+|[0-9a-fA-F:]+))?(?::(\d+)(?:-(\d+))?)?", text
-    )
+    found = next(filter(None, (form.fullmatch(text) for form in _RANGES)), None)
     if found is None:
         raise ValueError(f"{text!r} is no range of addresses and ports; write e.g. 10.0.0.1-10.0.0.9:1024-65535")
     first = ipaddress.ip_address(found[1].strip("[]"))
     last = None if found[2] is None else int(ipaddress.ip_address(found[2].strip("[]")))
-    first_port, last_port = (None if text is None else int(text) for text in (found[3], found[4]))
+    first_port, last_port = (int(text) if text else None for text in (found[3], found[4]))
     return CtNat(kind, int(first), last, first_port, last_port, first.version, flags)
 
 
