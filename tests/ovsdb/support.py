@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A host link that a test can watch, and what a test wants to know of an OVSDB."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, Self
+
+from netaddr import EUI
+
+from sdnctl import runtime
+from sdnctl.model.host import Host, HostFacts, PlugSpec
+from sdnctl.model.ids import HostKey
+from sdnctl.model.tls import Tls
+from sdnctl.ovsdb import HostLink
+from tests.support.dummy_ovs import DummySwitch
+
+TARGET = "tcp:127.0.0.1:16653"
+TABLES = {0: "classify", 10: "port_security", 60: "switching"}
+
+
+def a_host(ovsdb: str, **changes: Any) -> Host:
+    return Host(**{"id": "h1", "key": HostKey(1), "name": "h1", "ovsdb": ovsdb, "datapath_type": "dummy", **changes})
+
+
+def plugs(*names: str, type: str = "internal", mtu: int = 1450) -> dict[str, PlugSpec]:
+    """A plug for each name; port id and MAC follow from the name."""
+    return {name: PlugSpec(f"port-of-{name}", mac_of(name), type, name, mtu) for name in names}
+
+
+def mac_of(name: str) -> EUI:
+    return EUI(0xFA163E000000 + int.from_bytes(name.encode()[-3:]), version=48)
+
+
+class Watched:
+    """A link whose facts can be waited for. Ends with its `with` block."""
+
+    def __init__(
+        self, host: Host, controllers: tuple[str, ...] = (TARGET,), tls: Tls | None = None, *, start: bool = True
+    ) -> None:
+        self.facts: HostFacts | None = None
+        self.reason = ""
+        self.calls: list[tuple[HostFacts | None, str]] = []
+        self._latch = runtime.Latch()
+        self.link = HostLink(host, controllers, tls, self._take, tables=TABLES)
+        if start:
+            self.link.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.link.stop()
+
+    def until(self, condition: Callable[[HostFacts], object], timeout_s: float = 15) -> HostFacts:
+        """The first facts that fulfil `condition`."""
+        return self._until(lambda: self.facts is not None and condition(self.facts), timeout_s)
+
+    def until_lost(self, text: str, timeout_s: float = 15) -> str:
+        """The first reason for having no facts that contains `text`."""
+        self._until(lambda: self.facts is None and text in self.reason, timeout_s)
+        return self.reason
+
+    def until_has(self, *names: str) -> HostFacts:
+        """Facts with these interfaces, each with its ofport."""
+        return self.until(lambda facts: all(n in facts.interfaces and facts.interfaces[n].ofport for n in names))
+
+    def _until(self, condition: Callable[[], object], timeout_s: float) -> Any:
+        deadline = runtime.monotonic() + timeout_s
+        while not condition():
+            if not self._latch.wait(max(0.0, deadline - runtime.monotonic())):
+                raise AssertionError(f"not within {timeout_s} s; the last was {self.facts} {self.reason!r}")
+        return self.facts
+
+    def _take(self, facts: HostFacts | None, reason: str) -> None:
+        self.facts, self.reason = facts, reason
+        self.calls.append((facts, reason))
+        self._latch.wake()
+
+
+def records(switch: DummySwitch) -> int:
+    """How many transactions the database file holds."""
+    log = switch.run("ovsdb-tool", "show-log", f"{switch.directory}/conf.db")
+    return len(re.findall(r"^record \d+:", log, re.MULTILINE))
+
+
+def settle(switch: DummySwitch) -> int:
+    """As `records`, after ovs-vswitchd has done all there was to do."""
+    switch.vsctl("set", "open_vswitch", ".", "external_ids:settled=yes")  # waits for ovs-vswitchd
+    return records(switch)
+
+
+def get(switch: DummySwitch, table: str, row: str, column: str) -> str:
+    return switch.vsctl("get", table, row, column).strip()
