@@ -120,7 +120,7 @@ def main(words: Sequence[str] | None = None) -> int:
     arguments = parser_for(words).parse_args(words)
     from sdnctl.cli.client import CommandError  # noqa: PLC0415
     from sdnctl.cli.output import escape  # noqa: PLC0415
-    from sdnctl.errors import SdnctlError  # noqa: PLC0415
+    from sdnctl.errors import InvalidError  # noqa: PLC0415
 
     try:
         status: int = arguments.main(arguments)
@@ -128,9 +128,10 @@ def main(words: Sequence[str] | None = None) -> int:
     except CommandError as error:
         sys.stderr.write(f"sdnctl: {escape(str(error))}\n")
         return error.status
-    except SdnctlError as error:
+    except InvalidError as error:
+        # A value on the command line that cannot be right, found before anything was sent.
         sys.stderr.write(f"sdnctl: {escape(str(error))}\n")
-        return 1
+        return 2
     except BrokenPipeError:
         # Whoever read our output has enough; the interpreter's own flush at exit must not complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -217,6 +217,8 @@ def _reason(response: http.client.HTTPResponse, content: bytes) -> str:
         pass
     message = message or response.reason or "no reason given"
     if response.status == 401:
-        message += "; put a token into $SDNCTL_TOKEN, or run as who may read the admin token's file"
+        message = (
+            message.rstrip(".") + "; put a token into $SDNCTL_TOKEN, or run as who may read the admin token's file"
+        )
     request_id = response.headers.get("X-Openstack-Request-Id")
     return f"{message} ({response.status}{', ' + request_id if request_id else ''})"

@@ -42,6 +42,9 @@ ALSO: Final = {
 }
 """Shorter names of flags, beside the regular ones."""
 
+SEVERAL: Final = frozenset({"bridge_mappings", "controllers"})
+"""Lists that may be given as several words after one flag; a colon in each tells them from a host's name."""
+
 REFERENCES: Final = {"network_id": "network", "subnet_id": "subnet", "port_id": "port", "project_id": "project"}
 """Attributes and keys that hold the id of an object of this resource."""
 

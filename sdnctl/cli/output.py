@@ -16,6 +16,9 @@ from typing import Final
 
 FORMATS: Final = ("table", "json", "yaml", "value", "csv")
 
+SYNONYMS: Final = frozenset({"tenant_id"})
+"""Old names of attributes, which people need not see beside the right ones."""
+
 Item = Mapping[str, object]
 
 
@@ -39,6 +42,13 @@ def plain(value: object) -> str:
             return ", ".join(lines(value))
         case _:
             return str(value)
+
+
+def brief(column: str, value: object) -> str:
+    """A value in one line of a list: addresses without the subnets they are from."""
+    if column == "fixed_ips" and isinstance(value, list):
+        return ", ".join(plain(item.get("ip_address") if isinstance(item, dict) else item) for item in value)
+    return plain(value)
 
 
 def lines(value: object) -> list[str]:
@@ -83,11 +93,11 @@ def many(items: Sequence[Item], columns: Sequence[str], form: str, chosen: Seque
         case "csv":
             return _csv(chosen or columns, items)
         case "value":
-            return "".join(" ".join(plain(item.get(column)) for column in columns) + "\n" for item in items)
+            return "".join(" ".join(brief(column, item.get(column)) for column in columns) + "\n" for item in items)
         case _:
             if not items:
                 return ""
-            rows = [[plain(item.get(column)) for column in columns] for item in items]
+            rows = [[brief(column, item.get(column)) for column in columns] for item in items]
             return _aligned([[heading(column) for column in columns], *rows])
 
 
@@ -102,10 +112,10 @@ def one(item: Item, form: str, chosen: Sequence[str] = ()) -> str:
         case "csv":
             return _csv(columns, [item])
         case "value":
-            return "".join(plain(item.get(column)) + "\n" for column in columns)
+            return "".join(brief(column, item.get(column)) + "\n" for column in columns)
         case _:
             rows = []
-            for column in columns:
+            for column in chosen or [name for name in item if name not in SYNONYMS]:
                 first, *rest = lines(item.get(column)) or [""]
                 rows.append([heading(column), first])
                 rows += [["", line] for line in rest]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NoReturn, Protocol
 
 from sdnctl.cli.output import escape
@@ -33,6 +34,25 @@ class Parser(argparse.ArgumentParser):
         options.setdefault("formatter_class", Formatter)
         options.setdefault("allow_abbrev", False)
         super().__init__(**options)
+        self.several: set[str] = set()
+        """Flags that may be followed by several words that hold a colon: `--controller tcp:... tcp:...`."""
+
+    def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]  # noqa: ANN401
+        return super().parse_known_args(list(self._repeated(args or ())), namespace)
+
+    def _repeated(self, words: Iterable[str]) -> Iterator[str]:
+        """The words, a flag repeated for each of its values. With nargs="+" it would swallow a name that follows."""
+        flag, is_first = "", False
+        for word in words:
+            if word.startswith("-"):
+                flag, is_first = (word if word in self.several else ""), True
+            elif flag and not is_first and ":" in word:
+                yield flag
+            elif flag and not is_first:
+                flag = ""
+            else:
+                is_first = False
+            yield word
 
     def format_usage(self) -> str:
         self._shorten()

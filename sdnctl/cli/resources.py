@@ -65,6 +65,12 @@ def configure(parser: argparse.ArgumentParser, resource: Resource, chosen: str |
         if chosen in {name, verb}:
             add_connection(sub)
             add(sub, resource)
+            sub.several = {
+                f"--{name}"
+                for attribute in resource.attributes
+                if attribute.name in flags.SEVERAL
+                for name in flags.flag_of(attribute).names
+            }
             sub.set_defaults(run=run, resource=resource)
     for action in resource.actions:
         if action.method == "PUT":

@@ -80,7 +80,9 @@ class Session:
 
     def print_many(self, items: Sequence[Object], columns: Sequence[str], chosen: Sequence[str], what: str) -> None:
         """A list of `what`, by default these columns of it. That it is empty is said to people, beside the output."""
-        shown = chosen or [column for column in columns if not items or any(column in item for item in items)]
+        shown = chosen or columns
+        if not chosen and self.form == "table":
+            shown = [column for column in columns if any(column in item for item in items)]
         sys.stdout.write(output.many(items, shown, self.form, chosen))
         if not items and self.form == "table":
             say(f"no {what}")
