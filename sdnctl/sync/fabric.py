@@ -21,6 +21,7 @@ from sdnctl.apps import dhcp
 from sdnctl.apps.leases import Defaults
 from sdnctl.errors import HostGoneError, InvalidError, NotFoundError
 from sdnctl.flows import action, text, wire
+from sdnctl.flows.decode import wire_text
 from sdnctl.flows.pipeline import COOKIE_MAGIC, Kind, Reason, read_cookie
 from sdnctl.model.contents import Item, Source
 from sdnctl.model.host import Host, HostFacts, PlugSpec
@@ -508,7 +509,7 @@ class Fabric:
             yield task.host.name, readings
 
     def _described(self, flow: wire.WireFlow, difference: str) -> dict[str, object]:
-        described: dict[str, object] = {"flow": text.of_wire(flow), **self.explain_cookie(flow.cookie)}
+        described: dict[str, object] = {"flow": wire_text(flow), **self.explain_cookie(flow.cookie)}
         if difference:
             described["difference"] = difference
         return described
@@ -520,7 +521,7 @@ class Fabric:
         except ValueError:
             pass
         try:
-            return self.explain_cookie(text.parse_cookie(what))
+            return self.explain_cookie(text.read_line(what).cookie)
         except ValueError as error:
             raise InvalidError(
                 f"'{what[:80]}' is neither a cookie (0x5d...) nor a flow as ovs-ofctl prints it: {error}"

@@ -21,7 +21,8 @@ from typing import Final, Protocol
 
 from sdnctl import log, runtime
 from sdnctl.errors import HostGoneError, SwitchRefusedError
-from sdnctl.flows import action, text, wire
+from sdnctl.flows import action, wire
+from sdnctl.flows.decode import wire_text
 from sdnctl.flows.fields import Field
 from sdnctl.model.host import Host
 from sdnctl.model.ids import Revision
@@ -274,7 +275,8 @@ class HostTask:
                 break
             except SwitchRefusedError as error:
                 refused = self._blame(delta, error)
-                self.tables.meters_sent(meter for meter in delta.meters_add if meter[0] not in refused)
+                messages = {index for index, _, _ in error.refusals}
+                self.tables.meters_sent(made for index, made in enumerate(delta.meters_add) if index not in messages)
                 for unit in refused:
                     del changes[unit]
         seconds = runtime.monotonic() - started
@@ -320,7 +322,7 @@ class HostTask:
                 unit, what = sources[index]
             elif index < len(sources) + len(flows):
                 unit, flow = flows[index - len(sources)]
-                what = text.of_wire(flow)
+                what = wire_text(flow)
             else:
                 continue
             if unit is None:

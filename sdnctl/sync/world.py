@@ -17,7 +17,7 @@ port whose recorded host has not been read yet is *presumed* to be bound there, 
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -255,7 +255,7 @@ class World:
         """What the switch itself says its ports are, by interface name; None while it is not connected.
 
         After a restart of ovs-vswitchd the database may still hold ofports of before: an interface counts only while
-        both agree.
+        both agree. An ofport that two interfaces are said to have counts for neither.
         """
         if ports is None:
             self._switch_ports.pop(host_id, None)
@@ -393,9 +393,10 @@ class World:
         switch_ports = self._switch_ports.get(host_id)
         had = self._claims_of[host_id]
         have: dict[str, tuple[str, Claim]] = {}
+        seen = Counter(interface.ofport for interface in facts.interfaces.values())
         for name, interface in facts.interfaces.items():
             ofport = interface.ofport
-            if not interface.iface_id or ofport is None:
+            if not interface.iface_id or ofport is None or seen[ofport] > 1:
                 continue
             if switch_ports is not None and switch_ports.get(name) != ofport:
                 continue
