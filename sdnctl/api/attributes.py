@@ -44,10 +44,21 @@ _INTEGER: Final = re.compile(r"[+-]?[0-9]{1,20}")
 
 def refuse(where: str, value: object, because: str) -> InvalidError:
     """The error that says which field, what was sent, and what would be right."""
-    shown = repr(value)
-    if len(shown) > _SHOWN:
-        shown = shown[: _SHOWN - 3] + "..."
-    return InvalidError(f"Invalid input for {where}: {shown} {because}.")
+    return InvalidError(f"Invalid input for {where}: {_shown(value)} {because}.")
+
+
+def _shown(value: object) -> str:
+    """A refused value in a message: recognisable, however large it is."""
+    match value:
+        case None | bool():
+            return {None: "null", True: "true", False: "false"}[value]
+        case str():
+            return ascii(value) if len(value) <= _SHOWN else f"{ascii(value[:_SHOWN])}..."
+        case list():
+            return f"a list of {len(value)}"
+        case dict():
+            return "an object"
+    return str(value)[:_SHOWN]
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -91,7 +102,7 @@ def plain_text(value: object, where: str) -> str:
         try:
             value.encode()
         except UnicodeEncodeError:
-            raise refuse(where, ascii(value), "contains half of a surrogate pair") from None
+            raise refuse(where, value, "contains half of a surrogate pair") from None
     return value
 
 

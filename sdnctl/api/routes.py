@@ -124,7 +124,8 @@ class Router:
 
 def _parts(path: str) -> list[str]:
     """The parts of a path. A slash at the end says nothing, nor does the `.json` that old clients append."""
-    parts = path.strip("/").split("/") if path != "/" else []
+    stripped = path.strip("/")
+    parts = stripped.split("/") if stripped else []
     if len(parts) > 1 and parts[-1].endswith(".json") and parts[-2] != "tags":
         parts[-1] = parts[-1].removesuffix(".json")
     return parts

@@ -115,9 +115,7 @@ class FakeRepository:
     ) -> Written:
         return self.update(ctx, kind, id, {"tags": list(tags)}, if_match)
 
-    def add_tags(
-        self, ctx: Context, kind: str, id: str, tags: Sequence[str], if_match: int | None = None
-    ) -> Written:
+    def add_tags(self, ctx: Context, kind: str, id: str, tags: Sequence[str], if_match: int | None = None) -> Written:
         old = self.get(ctx, kind, id)["tags"]
         assert isinstance(old, list)
         return self.update(ctx, kind, id, {"tags": sorted({*old, *tags})}, if_match)
