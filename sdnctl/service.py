@@ -2,23 +2,19 @@
 """The composition root of `sdnctl serve`: builds the parts, starts them in order, stops them in the other order.
 
 What can be refused comes first (files, database, sockets), so that a start either works or says in one line why not.
-Stopping leaves every switch as it is. This is the only module that knows all the others.
+Stopping leaves every switch as it is. This is the only module that knows all the others, and importing it needs
+`runtime.install()` to have run.
 """
 
 from __future__ import annotations
 
-from sdnctl import runtime
-
-runtime.install()
-
-# The hub has patched the standard library; from here on everything that blocks gives way.
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from sdnctl import __version__, log
+from sdnctl import __version__, log, runtime
 from sdnctl.api.app import Application
 from sdnctl.api.auth import by_token, nobody_asked
 from sdnctl.api.call import Limits
@@ -164,7 +160,7 @@ def run(config: Config) -> int:
         service = Service(config)
         service.start()
     except (SdnctlError, OSError) as error:
-        print(f"sdnctl serve: {error}", file=sys.stderr)
+        sys.stderr.write(f"sdnctl serve: {error}\n")
         return os.EX_CONFIG
     ended.wait()
     service.stop()

@@ -46,6 +46,9 @@ def run(arguments: argparse.Namespace) -> int:
     except ConfigError as error:
         raise UsageError(str(error)) from None
     # Loaded only now: it brings the hub, which patches the standard library, and everything else.
+    from sdnctl import runtime  # noqa: PLC0415
+
+    runtime.install()
     from sdnctl import service  # noqa: PLC0415
 
     return service.run(settings)

@@ -29,6 +29,7 @@ from sdnctl.model.ids import Revision
 from sdnctl.model.network import Network, Subnet
 from sdnctl.model.port import Port, PortStatus
 from sdnctl.sync import host as host_task
+from sdnctl.sync.compile import compile_view
 from sdnctl.sync.host import HostTask, State
 from sdnctl.sync.status import StatusRecorder
 from sdnctl.sync.world import World
@@ -38,6 +39,7 @@ FOLLOW_S: Final = 1.0
 REMEMBERED_BATCHES: Final = 4096
 UNKNOWN_CONNECTIONS: Final = 64
 """Connections kept waiting for a host that knows them; the oldest is closed for a further one."""
+
 
 class Link(Protocol):
     """What the fabric needs of a host's OVSDB session."""
@@ -160,7 +162,7 @@ class Fabric:
             self._latch.wait(FOLLOW_S)
             try:
                 self.catch_up()
-            except Exception as error:  # the store is away: what runs must go on running
+            except Exception as error:  # noqa: BLE001  the store is away: what runs must go on running
                 log.exception("journal not read", error=str(error))
                 runtime.sleep(FOLLOW_S)
 
@@ -346,7 +348,7 @@ class Fabric:
         if port is None:
             return
         answer = dhcp.reply(frame, self.world.lease(port.id))
-        self._meters.dhcp_answer(answer.verdict)
+        self._meters.dhcp_answer(answer.kind.value)
         if answer.frame is not None:
             connection.send(wire.packet_out(wire.CONTROLLER_PORT, (action.Output(in_port),), answer.frame))
 
@@ -471,7 +473,7 @@ class Fabric:
         installed: dict[bytes, wire.WireFlow] = {}
         if view != "installed":
             for unit in runtime.in_slices(list(self.world.units(task.host.id))):
-                compiled = host_task.compile_view(self.world.view(task.host.id, unit))
+                compiled = compile_view(self.world.view(task.host.id, unit))
                 desired.update((flow.key, flow) for flow in compiled.flows)
         if view != "desired":
             if task.connection is None:

@@ -51,12 +51,16 @@ class Connection(Protocol):
 class Observer(Protocol):
     """Who wants to know what was confirmed; given by the composition root."""
 
-    def port_confirmed(self, port_id: str, status: PortStatus, host: str, interface: str, revision: Revision) -> None: ...
+    def port_confirmed(
+        self, port_id: str, status: PortStatus, host: str, interface: str, revision: Revision
+    ) -> None: ...
     def bundle_applied(self, host: str, seconds: float, put: int, removed: int) -> None: ...
     def applied(self) -> None: ...
 
 
 class State(enum.StrEnum):
+    """How far a host is; see the module's docstring."""
+
     AWAY = "AWAY"
     READING = "READING"
     SYNCING = "SYNCING"
@@ -64,6 +68,8 @@ class State(enum.StrEnum):
 
 
 class Event(enum.Enum):
+    """What takes a host from one state to another."""
+
     CONNECTED = enum.auto()
     READ = enum.auto()
     CONFIRMED = enum.auto()
@@ -172,7 +178,7 @@ class HostTask:
                 self._serve()
             except HostGoneError as error:
                 self._lost(str(error))
-            except Exception as error:  # one host's fault must not be another's
+            except Exception as error:  # noqa: BLE001  one host's fault must not be another's
                 log.exception("host failed", host=self.host.name, error=str(error))
                 self._lost(f"{type(error).__name__}: {error}")
                 if self.connection is not None:
@@ -290,8 +296,12 @@ class HostTask:
         self._enter(Event.CONFIRMED)
         if delta:
             log.info(
-                "bundle applied", host=self.host.name, put=len(delta.put), removed=len(delta.remove),
-                ms=round(seconds * 1000, 1), revision=revision,
+                "bundle applied",
+                host=self.host.name,
+                put=len(delta.put),
+                removed=len(delta.remove),
+                ms=round(seconds * 1000, 1),
+                revision=revision,
             )
             self._observer.bundle_applied(self.host.name, seconds, len(delta.put), len(delta.remove))
         self._greet(connection, {unit.id for unit in changes if unit.kind is UnitKind.NETWORK})

@@ -61,7 +61,7 @@ class StatusRecorder:
             self._latch.wait()
             try:
                 self._write()
-            except Exception as error:  # the store is away: the hosts' tasks must not notice
+            except Exception as error:  # noqa: BLE001  the store is away: the hosts' tasks must not notice
                 log.exception("status not recorded", ports=len(self._waiting), error=str(error))
                 runtime.sleep(RETRY_S)
                 self._latch.wake()

@@ -165,7 +165,7 @@ class World:
             self._resolve(port_id, changed=False)
         del self._by_key["host", host.key]
         for index in (self.facts, self._switch_ports, self._dirty, self._refused, self._networks_on, self._at_ofport):
-            index.pop(host_id, None)  # type: ignore[attr-defined]
+            index.pop(host_id, None)
         for other in self.hosts:
             self._mark(other, Unit(UnitKind.PEER, host_id))
 
@@ -337,9 +337,8 @@ class World:
             subnets = {name: self.subnets[name] for name in self._subnets_of[port.network_id]}
             server = min(self._servers[port.network_id], default=None)
             network = self.networks.get(port.network_id)
-            self._leases[port_id] = network and leases.lease_for(
-                port, network, subnets, self.ports[server] if server else None, self._defaults
-            )
+            found = self.ports[server] if server else None
+            self._leases[port_id] = leases.lease_for(port, network, subnets, found, self._defaults) if network else None
         return self._leases[port_id]
 
     def port_at(self, host_id: str, ofport: int) -> Port | None:
@@ -415,7 +414,7 @@ class World:
     def _set_claims(self, host_id: str, have: dict[str, tuple[str, Claim]]) -> None:
         had = self._claims_of.get(host_id, {})
         changed: set[str] = set()
-        for name, (iface_id, claim) in had.items():
+        for name, (iface_id, _) in had.items():
             new = have.get(name)
             if new is None or new[0] != iface_id:
                 self._claims[iface_id].pop((host_id, name), None)
@@ -514,7 +513,9 @@ class World:
         if binding is None and port.device_owner != DHCP_OWNER:
             return None
         macs = {int(port.mac), *(int(pair.mac) for pair in port.allowed_address_pairs)} if binding else set()
-        return _Served(port.network_id, binding, tuple(sorted(macs)), binding is not None and not port.port_security_enabled)
+        return _Served(
+            port.network_id, binding, tuple(sorted(macs)), binding is not None and not port.port_security_enabled
+        )
 
     def _change(self, port_id: str, old: _Served | None, new: _Served | None) -> None:
         """Replace a port in the indexes of its network."""

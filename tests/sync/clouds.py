@@ -63,7 +63,7 @@ def mac(name: str) -> EUI:
     return EUI(f"FA-16-3E-00-00-{PORTS.index(name) + 1:02X}")
 
 
-def port(  # noqa: PLR0913  (each is one thing a port can have)
+def port(
     name: str,
     of: str = "tunnelled",
     *,
@@ -125,7 +125,9 @@ class Reports:
 
     def of(self, host_name: str) -> HostFacts:
         number = HOSTS.index(host_name) + 1
-        return self.facts.get(host_name) or HostFacts(number, f"serial{number}", {}, Ofport(100), {"physnet1": Ofport(101)})
+        return self.facts.get(host_name) or HostFacts(
+            number, f"serial{number}", {}, Ofport(100), {"physnet1": Ofport(101)}
+        )
 
     def tell(self, world: World, host_name: str) -> None:
         if f"id-{host_name}" in world.hosts:

@@ -129,7 +129,7 @@ def test_refused_flow_costs_its_own_unit_only_and_is_tried_again(bench: Bench) -
     bench.switch.refuse = {
         flow.cookie
         for key, flow in wanted(bench.world, "id-h1").items()
-        if bench.world.by_key("port", flow.cookie & 0xFFFFFFFF) == "p5" and key[0] <= 2  # noqa: PLR2004
+        if bench.world.by_key("port", flow.cookie & 0xFFFFFFFF) == "p5" and key[0] <= 2
     }
     bench.until(lambda: bool(bench.task.failures) and bench.task.state is State.LIVE)
     (failure,) = bench.task.failures.values()
@@ -181,7 +181,7 @@ def test_tunnel_peers_are_greeted_once(bench: Bench) -> None:
     bench.until_live()
     greetings = [message for message in bench.switch.sent if message.endswith(GREETING)]
     assert len(greetings) == 1
-    assert wire.VERSION == greetings[0][0]
+    assert greetings[0][0] == wire.VERSION
     bench.world.put_port(clouds.port("p2", security=False))
     bench.until_live()
     assert len([message for message in bench.switch.sent if message.endswith(GREETING)]) == 1

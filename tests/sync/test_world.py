@@ -53,13 +53,15 @@ events = st.one_of(
     st.tuples(st.just("switch"), st.sampled_from(clouds.HOSTS), st.sampled_from(("agrees", "away", "other"))),
     st.tuples(st.just("network"), st.sampled_from(clouds.NETWORKS), st.sampled_from(("up", "down", "gone"))),
     st.tuples(st.just("subnet"), st.sampled_from(clouds.NETWORKS), st.sampled_from(("on", "off", "gone"))),
-    st.tuples(st.just("host"), st.sampled_from(clouds.HOSTS), st.sampled_from(("tunnel", "plain", "gone", "unreachable"))),
+    st.tuples(
+        st.just("host"), st.sampled_from(clouds.HOSTS), st.sampled_from(("tunnel", "plain", "gone", "unreachable"))
+    ),
     st.tuples(st.just("underlay"), st.sampled_from(clouds.HOSTS), st.sampled_from((100, 102, None))),
     st.tuples(st.just("follow"), st.sampled_from(clouds.HOSTS)),
 )
 
 
-def happen(world: World, reports: clouds.Reports, event: tuple[object, ...], views: dict[str, Views]) -> None:  # noqa: C901, PLR0912
+def happen(world: World, reports: clouds.Reports, event: tuple[object, ...], views: dict[str, Views]) -> None:
     match event:
         case "put_port", port:
             world.put_port(port)  # type: ignore[arg-type]
@@ -214,7 +216,7 @@ def test_replugged_port_has_the_new_ofport_while_the_old_interface_is_still_ther
     reports.tell(world, "h1")
     view = world.view("id-h1", Unit(UnitKind.PORT, "p1"))
     assert isinstance(view, LocalPort)
-    assert view.ofport == 6  # noqa: PLR2004
+    assert view.ofport == 6
     reports.unplug("h1", "tap1")
     reports.tell(world, "h1")
     assert world.view("id-h1", Unit(UnitKind.PORT, "p1")) == view
