@@ -22,14 +22,16 @@ from sdnctl.api.server import Server
 from sdnctl.apps.leases import Defaults
 from sdnctl.config import AuthMode, Config, advertised
 from sdnctl.errors import SdnctlError
+from sdnctl.flows.pipeline import Table
 from sdnctl.metrics import CONTENT_TYPE, PROBE_S, HostSample, Metrics
 from sdnctl.model.host import Host, HostFacts
 from sdnctl.model.tls import Tls
 from sdnctl.openflow.listener import Listener
-from sdnctl.ovsdb.link import HostLink
+from sdnctl.ovsdb import HostLink
 from sdnctl.store import Settings, Store
 from sdnctl.sync.fabric import Fabric, Link
 
+TABLE_NAMES: Final = {int(table): table.name.lower() for table in Table}
 DROPS_S: Final = 30.0
 """How often drop counters are read from the switches."""
 
@@ -98,7 +100,7 @@ class Service:
     def _make_link(
         self, host: Host, controllers: tuple[str, ...], on_facts: Callable[[HostFacts | None, str], None]
     ) -> Link:
-        return HostLink(host, controllers, self._tls, on_facts)
+        return HostLink(host, controllers, self._tls, on_facts, tables=TABLE_NAMES)
 
     def _controllers(self, host: Host) -> tuple[str, ...]:
         openflow = self._config.openflow

@@ -123,6 +123,7 @@ class Fabric:
 
     def start(self) -> None:
         """Load the intent completely, then begin to look at the hosts."""
+        self._store.on_commit(self.notify)
         contents = self._store.load()
         for network in contents.networks:
             self.world.put_network(network)
