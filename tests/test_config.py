@@ -311,6 +311,7 @@ def route(towards: str) -> str:
         (["tcp:[::]:6653"], "unix:/run/db.sock", "tcp:[::1]:6653"),
         (["tcp:0.0.0.0:6653", "unix:/run/of.sock"], "unix:/run/db.sock", "unix:/run/of.sock"),
         (["unix:/run/of.sock"], "tcp:192.0.2.9:6640", None),
+        (["unix:/run/h1/of.sock", "unix:/run/h2/of.sock"], "unix:/run/h2/db.sock", "unix:/run/h2/of.sock"),
         # A host with keys gets the listener with keys.
         (["tcp:0.0.0.0:6653", "ssl:0.0.0.0:6654"], "ssl:192.0.2.9:6640", "ssl:192.0.2.1:6654"),
         (["ssl:0.0.0.0:6654", "tcp:0.0.0.0:6653"], "tcp:192.0.2.9:6640", "tcp:192.0.2.1:6653"),

@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import socket
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Final
 
 from sdnctl.config.values import Target, is_loopback, is_wildcard, target
@@ -37,7 +38,8 @@ def advertised(listen: Iterable[str], ovsdb: str, route: Callable[[str], str] = 
     controller are only in each other's way. It is the first listener that the host can reach, in this order:
 
     * a host reached by `unix:` is on this machine, maybe in another network namespace: a `unix:` listener before a
-      `tcp:` one on loopback;
+      `tcp:` one on loopback, and first of all one in the directory of its OVSDB socket, because ovs-vswitchd
+      connects to no socket outside its run directory;
     * a host reached by `ssl:` has keys: an `ssl:` listener before a `tcp:` one; by `tcp:` the other way round.
 
     A listener on 0.0.0.0 or [::] is told with our own address on the route to the host. That is right unless something
@@ -46,7 +48,10 @@ def advertised(listen: Iterable[str], ovsdb: str, route: Callable[[str], str] = 
     host's status.
     """
     remote = target(ovsdb)
-    listeners = [target(text) for text in listen]
+    listeners = sorted(
+        (target(text) for text in listen),
+        key=lambda one: remote.kind == "unix" == one.kind and Path(one.path).parent != Path(remote.path).parent,
+    )
     for kind in _PREFERENCE[remote.kind]:
         for listener in listeners:
             if listener.kind == kind and (seen := _seen_from(listener, remote, route)):
