@@ -236,12 +236,12 @@ def test_deleting_everything_leaves_no_flow_behind(
     for name in ("p1", "p2", "p6"):
         store.delete("port", name)
     controller.until(lambda: "tap-" not in switch.vsctl("list-ports", "br-int"))
-    owners = {str(flow["object_type"]) for flow in controller.fabric.flows("h1", "installed")}
-    controller.until(
-        lambda: {str(one["object_type"]) for one in controller.fabric.flows("h1", "installed")} == {"host"}
-    )
-    assert owners
+    controller.until(lambda: _owners(controller) == {"host"})
     assert "meter" not in switch.ofctl("dump-meters", "br-int").replace("OFPST_METER_CONFIG", "").lower()
+
+
+def _owners(controller: Controller) -> set[object]:
+    return {flow["object_type"] for flow in controller.fabric.flows("h1", "installed")}
 
 
 def test_foreign_flows_and_ports_stay(controller: Controller, store: MemoryStore, switch: DummySwitch) -> None:
