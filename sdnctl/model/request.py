@@ -4,8 +4,8 @@
 Objects cross this border as plain dictionaries whose keys are the attribute names of the Networking API
 (`binding:host_id`, `provider:network_type`, ...) and whose values are ready for JSON. In a body of `create` and in the
 changes of `update`, an attribute that is *absent* was not sent and takes its default, and one that is None was sent as
-`null`: the two differ (`gateway_ip`, `fixed_ips`). The caller has checked types and shapes and who may set an attribute;
-whatever depends on other objects (visibility, ownership, overlaps, what is free) is the store's.
+`null`: the two differ (`gateway_ip`, `fixed_ips`). The caller has checked types and shapes and who may set an
+attribute; whatever depends on other objects (visibility, ownership, overlaps, what is free) is the store's.
 """
 
 from __future__ import annotations
@@ -75,26 +75,26 @@ class Repository(Protocol):
         """Make all the objects, or none. A token's `secret` is among its attributes here and never again."""
 
     def update(
-        self, ctx: Context, kind: str, id: str, changes: Mapping[str, object], if_match: int | None = None
+        self, ctx: Context, kind: str, object_id: str, changes: Mapping[str, object], if_match: int | None = None
     ) -> Written:
         """Change one object. Changes that change nothing write nothing."""
 
-    def delete(self, ctx: Context, kind: str, id: str, if_match: int | None = None) -> Revision:
+    def delete(self, ctx: Context, kind: str, object_id: str, if_match: int | None = None) -> Revision:
         """Remove one object and what belongs to it alone."""
 
-    def get(self, ctx: Context, kind: str, id: str) -> Object: ...
+    def get(self, ctx: Context, kind: str, object_id: str) -> Object: ...
 
     def list(self, ctx: Context, kind: str, query: Query) -> list[Object]: ...
 
     def replace_tags(
-        self, ctx: Context, kind: str, id: str, tags: Sequence[str], if_match: int | None = None
+        self, ctx: Context, kind: str, object_id: str, tags: Sequence[str], if_match: int | None = None
     ) -> Written: ...
 
     def add_tags(
-        self, ctx: Context, kind: str, id: str, tags: Sequence[str], if_match: int | None = None
+        self, ctx: Context, kind: str, object_id: str, tags: Sequence[str], if_match: int | None = None
     ) -> Written: ...
 
-    def remove_tag(self, ctx: Context, kind: str, id: str, tag: str, if_match: int | None = None) -> Written:
+    def remove_tag(self, ctx: Context, kind: str, object_id: str, tag: str, if_match: int | None = None) -> Written:
         """Remove one tag; NotFoundError of kind `TagNotFound` when the object does not have it."""
 
     def authenticate(self, secret: str, request_id: str = "") -> Context | None:

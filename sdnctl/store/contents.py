@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The other side of the store: intent as model objects for whoever makes flows of it, and port status back.
+
+Port status is no intent: it is derived from the hosts and can be derived again. So it is written without a journal
+entry and without a new revision number. A journal of it would tell every reader to recompute what had just been
+computed, ten thousand times at every start; and a client's `If-Match` would fail because a switch had confirmed a
+flow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final, TypeVar
+
+from netaddr import EUI, IPAddress, IPNetwork
+from sqlalchemy import Connection, Row, Select, bindparam, or_, select, update
+
+from sdnctl import runtime
+from sdnctl.model.contents import Change, Contents, Item
+from sdnctl.model.host import Host
+from sdnctl.model.ids import HostKey, NetworkKey, PortKey, Revision
+from sdnctl.model.network import HostRoute, Network, NetworkType, Subnet
+from sdnctl.model.port import AddressPair, DhcpOption, FixedIP, Plug, Port, PortStatus
+from sdnctl.store import tables
+from sdnctl.store.objects import load_dict, load_list
+
+T = TypeVar("T")
+
+_BATCH: Final = 500
+"""So many rows are fetched between two moments at which other tasks may run."""
+_network = tables.networks.c
+_subnet = tables.subnets.c
+_port = tables.ports.c
+_journal = tables.journal.c
+
+_networks = select(
+    _network.id,
+    _network.key,
+    _network.project_id,
+    _network.name,
+    _network.type,
+    _network.physical_network,
+    _network.segmentation_id,
+    _network.mtu,
+    _network.shared,
+    _network.admin_state_up,
+    _network.dns_domain,
+)
+_subnets = select(
+    _subnet.id,
+    _subnet.network_id,
+    _subnet.cidr,
+    _subnet.gateway_ip,
+    _subnet.enable_dhcp,
+    _subnet.dns_nameservers,
+    _subnet.host_routes,
+)
+_ports = select(
+    _port.id,
+    _port.key,
+    _port.network_id,
+    _port.project_id,
+    _port.name,
+    _port.mac_address,
+    _port.fixed_ips,
+    _port.allowed_address_pairs,
+    _port.port_security_enabled,
+    _port.admin_state_up,
+    _port.device_owner,
+    _port.extra_dhcp_opts,
+    _port.dns_name,
+    _port.binding_host,
+    _port.plug_host,
+    _port.plug_type,
+    _port.plug_interface,
+    _port.status,
+    _port.bound_host,
+)
+_hosts = select(tables.hosts)
+_after = (
+    select(_journal.revision, _journal.kind, _journal.object_id)
+    .where(_journal.revision > bindparam("after"))
+    .order_by(_journal.revision)
+)
+
+
+def load(connection: Connection) -> Contents:
+    """Everything, if all queries of the connection see one moment."""
+    revision = connection.execute(select(tables.counters.c.revision)).scalar_one()
+    return Contents(
+        Revision(revision),
+        tuple(_all(connection, _networks, network)),
+        tuple(_all(connection, _subnets, subnet)),
+        tuple(_all(connection, _ports, port)),
+        tuple(_all(connection, _hosts, host)),
+    )
+
+
+def changes(connection: Connection, after: Revision) -> tuple[Change, ...]:
+    """The journal's entries after a revision, oldest first."""
+    rows = fetch_all(connection.execute(_after, {"after": after}))
+    return tuple(Change(Revision(row.revision), row.kind, row.object_id) for row in rows)
+
+
+def fetch(connection: Connection, kind: str, ids: Iterable[str]) -> dict[str, Item]:
+    """The objects of these ids that exist."""
+    query, read = _KINDS[kind]
+    column = query.selected_columns["id"]
+    found: dict[str, Item] = {}
+    wanted = list(ids)
+    for start in range(0, len(wanted), _BATCH):
+        for item in _all(connection, query.where(column.in_(wanted[start : start + _BATCH])), read):
+            found[item.id] = item
+    return found
+
+
+def record_status(connection: Connection, statuses: Mapping[str, tuple[PortStatus, str]]) -> None:
+    """Write port status and binding, nothing else. Ports that are gone are left alone. For a few hundred at a time."""
+    by_value: dict[tuple[PortStatus, str], list[str]] = {}
+    for port_id in sorted(statuses):
+        by_value.setdefault(statuses[port_id], []).append(port_id)
+    for (status, bound_host), ids in sorted(by_value.items()):
+        connection.execute(
+            update(tables.ports)
+            .where(_port.id.in_(ids), or_(_port.status != status.value, _port.bound_host != bound_host))
+            .values(status=status.value, bound_host=bound_host)
+        )
+
+
+def fetch_all(result: Any) -> Iterator[Row[Any]]:
+    """A result's rows, giving way while they are fetched and used."""
+    for part in result.partitions(_BATCH):
+        yield from runtime.in_slices(part)
+        runtime.give_way()
+
+
+def _all(connection: Connection, query: Select[Any], read: Callable[[Row[Any]], T]) -> Iterator[T]:
+    for row in fetch_all(connection.execute(query)):
+        yield read(row)
+
+
+# ----------------------------------------------------------------------------------------------------- rows to values
+
+
+def network(row: Row[Any]) -> Network:
+    return Network(
+        id=row.id,
+        key=NetworkKey(row.key),
+        project_id=row.project_id,
+        name=row.name,
+        type=NetworkType(row.type),
+        physical_network=row.physical_network,
+        segmentation_id=row.segmentation_id,
+        mtu=row.mtu,
+        shared=row.shared,
+        admin_state_up=row.admin_state_up,
+        dns_domain=row.dns_domain,
+    )
+
+
+def subnet(row: Row[Any]) -> Subnet:
+    return Subnet(
+        id=row.id,
+        network_id=row.network_id,
+        cidr=IPNetwork(row.cidr),
+        gateway_ip=IPAddress(row.gateway_ip) if row.gateway_ip is not None else None,
+        enable_dhcp=row.enable_dhcp,
+        dns_nameservers=tuple(IPAddress(server) for server in load_list(row.dns_nameservers)),
+        host_routes=tuple(
+            HostRoute(IPNetwork(route["destination"]), IPAddress(route["nexthop"]))
+            for route in load_list(row.host_routes)
+        ),
+    )
+
+
+def port(row: Row[Any]) -> Port:
+    return Port(
+        id=row.id,
+        key=PortKey(row.key),
+        network_id=row.network_id,
+        project_id=row.project_id,
+        name=row.name,
+        mac=EUI(int(row.mac_address.replace(":", ""), 16), 48),
+        fixed_ips=tuple(
+            FixedIP(fixed["subnet_id"], IPAddress(fixed["ip_address"])) for fixed in load_list(row.fixed_ips)
+        ),
+        allowed_address_pairs=tuple(
+            AddressPair(EUI(pair["mac_address"], 48), IPNetwork(pair["ip_address"]).cidr)
+            for pair in load_list(row.allowed_address_pairs)
+        ),
+        port_security_enabled=row.port_security_enabled,
+        admin_state_up=row.admin_state_up,
+        device_owner=row.device_owner,
+        dhcp_options=tuple(
+            DhcpOption(option["opt_name"], option["opt_value"], option["ip_version"])
+            for option in load_list(row.extra_dhcp_opts)
+        ),
+        dns_name=row.dns_name,
+        requested_host=row.binding_host,
+        plug=Plug(row.plug_host, row.plug_type, row.plug_interface) if row.plug_host else None,
+        status=PortStatus(row.status),
+        bound_host=row.bound_host,
+    )
+
+
+def host(row: Row[Any]) -> Host:
+    return Host(
+        id=row.id,
+        key=HostKey(row.key),
+        name=row.name,
+        ovsdb=row.ovsdb,
+        bridge=row.bridge,
+        tunnel_ip=IPAddress(row.tunnel_ip) if row.tunnel_ip is not None else None,
+        bridge_mappings=tuple(sorted(load_dict(row.bridge_mappings).items())),
+        datapath_type=row.datapath_type,
+        gateway=row.gateway,
+        controllers=tuple(load_list(row.controllers)),
+    )
+
+
+_KINDS: Final[Mapping[str, tuple[Select[Any], Callable[[Row[Any]], Any]]]] = {
+    "network": (_networks, network),
+    "subnet": (_subnets, subnet),
+    "port": (_ports, port),
+    "host": (_hosts, host),
+}

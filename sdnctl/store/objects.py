@@ -1,0 +1,418 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What each kind of object looks like to users, which columns its attributes are, and who may see it.
+
+A `Kind` is everything needed to read: one query that brings whole objects in one go, a function from its rows to what
+REST shows, and the condition under which somebody who is no admin finds an object at all. Lists, single objects,
+answers to writes and the journal's differences all come from here, so they cannot disagree.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Connection, Row, Select, Table, bindparam, false, func, literal, or_, select
+
+from sdnctl.errors import NotFoundError
+from sdnctl.model.request import Context, Object
+from sdnctl.store import tables
+from sdnctl.store.settings import Settings
+
+Rows = Sequence[Row[Any]]
+Render = Callable[[Connection, Rows, Settings], list[Object]]
+
+_BATCH: Final = 200
+"""So many objects are read with one query when their ids are known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of object."""
+
+    name: str
+    error: str
+    """What starts the types of its errors: `Network` in `NetworkNotFound`."""
+    table: Table
+    query: Select[Any]
+    """All objects, with all that `render` needs."""
+    render: Render
+    columns: Mapping[str, ColumnElement[Any]]
+    """What filters and sort keys of these names mean."""
+    visible: Callable[[str], ColumnElement[bool]] | None = None
+    """Which objects a project sees; None: only admins see any."""
+
+    def visible_to(self, ctx: Context) -> ColumnElement[bool] | None:
+        """The condition under which the caller sees an object; None: always."""
+        if ctx.is_admin:
+            return None
+        # Objects of the system itself have an empty project; a caller without one owns nothing.
+        return self.visible(ctx.project_id) if self.visible and ctx.project_id else false()
+
+    def one(self, connection: Connection, settings: Settings, ctx: Context, object_id: str) -> Object:
+        """The object, if the caller may see it."""
+        query = self.query.where(self.table.c.id == object_id)
+        condition = self.visible_to(ctx)
+        rows = connection.execute(query if condition is None else query.where(condition)).all()
+        if not rows:
+            raise self.not_found(object_id)
+        return self.render(connection, rows, settings)[0]
+
+    def some(self, connection: Connection, settings: Settings, ids: Sequence[str]) -> Iterator[Object]:
+        """The objects of these ids that exist, in no order."""
+        for start in range(0, len(ids), _BATCH):
+            part = ids[start : start + _BATCH]
+            if len(part) == 1:
+                rows = connection.execute(self.query.where(self.table.c.id == bindparam("id_")), {"id_": part[0]}).all()
+            else:
+                rows = connection.execute(self.query.where(self.table.c.id.in_(part))).all()
+            yield from self.render(connection, rows, settings)
+
+    def not_found(self, object_id: str) -> NotFoundError:
+        return NotFoundError(f"{self.error} {object_id[:64]} could not be found.", kind=f"{self.error}NotFound")
+
+
+def load_list(text: str) -> list[Any]:
+    """A JSON list in a column, where "" is the empty one."""
+    return json.loads(text) if text else []
+
+
+def load_dict(text: str) -> dict[str, Any]:
+    """A JSON object in a column, where "" is the empty one."""
+    return json.loads(text) if text else {}
+
+
+def dump(value: Sequence[object] | Mapping[str, object]) -> str:
+    """The text of a column for a JSON list or object."""
+    return json.dumps(value, separators=(",", ":")) if value else ""
+
+
+# ----------------------------------------------------------------------------------------------------------- networks
+
+_network = tables.networks.c
+
+
+def _network_seen(project_id: str) -> ColumnElement[bool]:
+    return or_(_network.project_id == project_id, _network.shared, _network.external)
+
+
+_subnet_ids = (
+    select(tables.subnets.c.network_id, tables.subnets.c.id)
+    .where(tables.subnets.c.network_id.in_(bindparam("ids", expanding=True)))
+    .order_by(tables.subnets.c.number)
+)
+
+
+def _networks(connection: Connection, rows: Rows, _settings: Settings) -> list[Object]:
+    subnets: dict[str, list[str]] = {row.id: [] for row in rows}
+    if subnets:
+        for network_id, subnet_id in connection.execute(_subnet_ids, {"ids": list(subnets)}):
+            subnets[network_id].append(subnet_id)
+    return [
+        {
+            "id": row.id,
+            "name": row.name,
+            "project_id": row.project_id,
+            "tenant_id": row.project_id,
+            "admin_state_up": row.admin_state_up,
+            "status": "ACTIVE",
+            "shared": row.shared,
+            "router:external": row.external,
+            "is_default": row.is_default,
+            "subnets": subnets[row.id],
+            "mtu": row.mtu,
+            "port_security_enabled": row.port_security_enabled,
+            "dns_domain": row.dns_domain,
+            "provider:network_type": row.type,
+            "provider:physical_network": row.physical_network,
+            "provider:segmentation_id": row.segmentation_id,
+            "availability_zones": [],
+            "availability_zone_hints": load_list(row.availability_zone_hints),
+            "description": row.description,
+            "tags": load_list(row.tags),
+            "created_at": row.created_at,
+            "updated_at": row.updated_at,
+            "revision_number": row.revision_number,
+        }
+        for row in rows
+    ]
+
+
+def _columns(table: Table, **named: ColumnElement[Any]) -> dict[str, ColumnElement[Any]]:
+    """The table's columns under their names, and those whose attribute is named differently."""
+    columns: dict[str, ColumnElement[Any]] = dict(table.c)
+    columns.update(named)
+    if "project_id" in columns:
+        columns["tenant_id"] = columns["project_id"]
+    return columns
+
+
+NETWORK: Final = Kind(
+    name="network",
+    error="Network",
+    table=tables.networks,
+    query=select(tables.networks),
+    render=_networks,
+    visible=_network_seen,
+    columns=_columns(tables.networks, status=literal("ACTIVE"))
+    | {
+        "router:external": _network.external,
+        "provider:network_type": _network.type,
+        "provider:physical_network": _network.physical_network,
+        "provider:segmentation_id": _network.segmentation_id,
+    },
+)
+
+# ------------------------------------------------------------------------------------------------------------ subnets
+
+_subnet = tables.subnets.c
+
+
+def _subnet_seen(project_id: str) -> ColumnElement[bool]:
+    networks = select(_network.id).where(_network_seen(project_id))
+    return or_(_subnet.project_id == project_id, _subnet.network_id.in_(networks))
+
+
+def _subnets(_connection: Connection, rows: Rows, _settings: Settings) -> list[Object]:
+    return [
+        {
+            "id": row.id,
+            "name": row.name,
+            "project_id": row.project_id,
+            "tenant_id": row.project_id,
+            "network_id": row.network_id,
+            "ip_version": row.ip_version,
+            "cidr": row.cidr,
+            "gateway_ip": row.gateway_ip,
+            "allocation_pools": load_list(row.allocation_pools),
+            "enable_dhcp": row.enable_dhcp,
+            "dns_nameservers": load_list(row.dns_nameservers),
+            "host_routes": load_list(row.host_routes),
+            "service_types": load_list(row.service_types),
+            "ipv6_ra_mode": row.ipv6_ra_mode,
+            "ipv6_address_mode": row.ipv6_address_mode,
+            "subnetpool_id": None,
+            "description": row.description,
+            "tags": load_list(row.tags),
+            "created_at": row.created_at,
+            "updated_at": row.updated_at,
+            "revision_number": row.revision_number,
+        }
+        for row in rows
+    ]
+
+
+SUBNET: Final = Kind(
+    name="subnet",
+    error="Subnet",
+    table=tables.subnets,
+    query=select(tables.subnets),
+    render=_subnets,
+    visible=_subnet_seen,
+    columns=_columns(tables.subnets, subnetpool_id=literal("")),
+)
+
+# -------------------------------------------------------------------------------------------------------------- ports
+
+_port = tables.ports.c
+_host = tables.hosts.c
+
+
+def _port_seen(project_id: str) -> ColumnElement[bool]:
+    own_networks = select(_network.id).where(_network.project_id == project_id)
+    return or_(_port.project_id == project_id, _port.network_id.in_(own_networks))
+
+
+def dns_assignment(row: Row[Any], fixed_ips: list[dict[str, str]], settings: Settings) -> list[dict[str, str]]:
+    """The names DNS has for a port's addresses."""
+    domain = (row.dns_domain or row.network_dns_domain or settings.dns_domain).rstrip(".")
+    answer = []
+    for fixed in fixed_ips:
+        address = fixed["ip_address"]
+        hostname = row.dns_name or "host-" + address.replace(".", "-").replace(":", "-")
+        fqdn = hostname if hostname.endswith(".") else f"{hostname}.{domain}."
+        answer.append({"ip_address": address, "hostname": hostname.rstrip("."), "fqdn": fqdn})
+    return answer
+
+
+def _binding(row: Row[Any]) -> tuple[str, dict[str, object]]:
+    """(vif_type, vif_details): what becomes of the port on the host it is wanted on."""
+    if not (row.binding_host or row.plug_host):
+        return "unbound", {}
+    if row.host_bridge is None:
+        return "binding_failed", {}
+    if row.network_type == "vxlan":
+        is_reachable = row.host_tunnel_ip is not None
+    else:
+        is_reachable = row.network_physical_network in load_dict(row.host_bridge_mappings)
+    if not is_reachable:
+        return "binding_failed", {}
+    return "ovs", {
+        "connectivity": "l2",
+        "port_filter": True,
+        "ovs_hybrid_plug": False,
+        "ovs_create_tap": True,
+        "datapath_type": row.host_datapath_type,
+        "bridge_name": row.host_bridge,
+        "bound_drivers": {"0": "sdnctl"},
+    }
+
+
+def _ports(_connection: Connection, rows: Rows, settings: Settings) -> list[Object]:
+    objects: list[Object] = []
+    for row in rows:
+        fixed_ips = load_list(row.fixed_ips)
+        vif_type, vif_details = _binding(row)
+        objects.append(
+            {
+                "id": row.id,
+                "name": row.name,
+                "project_id": row.project_id,
+                "tenant_id": row.project_id,
+                "network_id": row.network_id,
+                "mac_address": row.mac_address,
+                "fixed_ips": fixed_ips,
+                "admin_state_up": row.admin_state_up,
+                "status": row.status,
+                "device_id": row.device_id,
+                "device_owner": row.device_owner,
+                "port_security_enabled": row.port_security_enabled,
+                "allowed_address_pairs": load_list(row.allowed_address_pairs),
+                "extra_dhcp_opts": load_list(row.extra_dhcp_opts),
+                "security_groups": [],
+                "dns_name": row.dns_name,
+                "dns_domain": row.dns_domain,
+                "dns_assignment": dns_assignment(row, fixed_ips, settings),
+                "binding:host_id": row.binding_host,
+                "binding:vnic_type": row.vnic_type,
+                "binding:profile": load_dict(row.binding_profile),
+                "binding:vif_type": vif_type,
+                "binding:vif_details": vif_details,
+                "bound_host": row.bound_host,
+                "plug": {"host": row.plug_host, "type": row.plug_type, "interface": row.plug_interface}
+                if row.plug_host
+                else None,
+                "description": row.description,
+                "tags": load_list(row.tags),
+                "created_at": row.created_at,
+                "updated_at": row.updated_at,
+                "revision_number": row.revision_number,
+            }
+        )
+    return objects
+
+
+PORT: Final = Kind(
+    name="port",
+    error="Port",
+    table=tables.ports,
+    query=select(
+        tables.ports,
+        _network.type.label("network_type"),
+        _network.physical_network.label("network_physical_network"),
+        _network.dns_domain.label("network_dns_domain"),
+        _host.bridge.label("host_bridge"),
+        _host.tunnel_ip.label("host_tunnel_ip"),
+        _host.bridge_mappings.label("host_bridge_mappings"),
+        _host.datapath_type.label("host_datapath_type"),
+    )
+    .join(tables.networks, _network.id == _port.network_id)
+    .outerjoin(
+        tables.hosts, _host.name == func.coalesce(func.nullif(_port.binding_host, literal("")), _port.plug_host)
+    ),
+    render=_ports,
+    visible=_port_seen,
+    columns=_columns(tables.ports) | {"binding:host_id": _port.binding_host},
+)
+
+# -------------------------------------------------------------------------------------------- hosts, projects, tokens
+
+
+def _hosts(_connection: Connection, rows: Rows, _settings: Settings) -> list[Object]:
+    return [
+        {
+            "id": row.id,
+            "name": row.name,
+            "ovsdb": row.ovsdb,
+            "bridge": row.bridge,
+            "tunnel_ip": row.tunnel_ip,
+            "bridge_mappings": load_dict(row.bridge_mappings),
+            "datapath_type": row.datapath_type,
+            "gateway": row.gateway,
+            "controllers": load_list(row.controllers),
+            "description": row.description,
+            "tags": load_list(row.tags),
+            "created_at": row.created_at,
+            "updated_at": row.updated_at,
+            "revision_number": row.revision_number,
+        }
+        for row in rows
+    ]
+
+
+HOST: Final = Kind(
+    name="host",
+    error="Host",
+    table=tables.hosts,
+    query=select(tables.hosts),
+    render=_hosts,
+    columns=_columns(tables.hosts),
+)
+
+
+def _projects(_connection: Connection, rows: Rows, _settings: Settings) -> list[Object]:
+    return [
+        {
+            "id": row.id,
+            "name": row.name,
+            "enabled": row.enabled,
+            "description": row.description,
+            "tags": load_list(row.tags),
+            "created_at": row.created_at,
+            "updated_at": row.updated_at,
+            "revision_number": row.revision_number,
+        }
+        for row in rows
+    ]
+
+
+PROJECT: Final = Kind(
+    name="project",
+    error="Project",
+    table=tables.projects,
+    query=select(tables.projects),
+    render=_projects,
+    columns=_columns(tables.projects),
+)
+
+
+def _tokens(_connection: Connection, rows: Rows, _settings: Settings) -> list[Object]:
+    return [
+        {
+            "id": row.id,
+            "name": row.name,
+            "project_id": row.project_id,
+            "tenant_id": row.project_id,
+            "roles": load_list(row.roles),
+            "expires_at": row.expires_at,
+            "description": row.description,
+            "tags": load_list(row.tags),
+            "created_at": row.created_at,
+            "updated_at": row.updated_at,
+            "revision_number": row.revision_number,
+        }
+        for row in rows
+    ]
+
+
+TOKEN: Final = Kind(
+    name="token",
+    error="Token",
+    table=tables.tokens,
+    query=select(tables.tokens),
+    render=_tokens,
+    columns=_columns(tables.tokens),
+)
+
+KINDS: Final[Mapping[str, Kind]] = {kind.name: kind for kind in (NETWORK, SUBNET, PORT, HOST, PROJECT, TOKEN)}

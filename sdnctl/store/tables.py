@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tables of the database, as the newest migration leaves them.
+
+What a query filters or sorts by is a column; what is only ever read as a whole is JSON in a text column, and "" there
+means empty, so that the usual row costs no parsing. Times are text (`2026-11-20T15:50:04Z`), which sorts by itself.
+
+Three things stand twice, and one function writes both places of each: an object's tags (`tags` in its own row for
+reading, the table `tags` for filters), a port's addresses (`ports.fixed_ips` for reading, `addresses` for uniqueness
+and filters), and a network's segment (its three provider columns, and `segment`, whose unique key is what two
+transactions that want the same VLAN or VNI meet at).
+
+A change here needs a migration; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata: Final = MetaData(
+    naming_convention={
+        "pk": "%(table_name)s_pk",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "fk": "%(table_name)s_%(column_0_name)s_fk",
+        "ix": "%(table_name)s_%(column_0_N_name)s_index",
+    }
+)
+
+UUID_LENGTH: Final = 36
+TIME_LENGTH: Final = 20
+
+
+def _id() -> Column[str]:
+    return Column("id", String(UUID_LENGTH), primary_key=True)
+
+
+def _text(name: str, length: int = 255, *, nullable: bool = False) -> Column[str]:
+    return Column(name, String(length), nullable=nullable)
+
+
+def _json(name: str) -> Column[str]:
+    """JSON text; "" for an empty list or object."""
+    return Column(name, Text, nullable=False, default="")
+
+
+def _flag(name: str) -> Column[bool]:
+    return Column(name, Boolean, nullable=False)
+
+
+def _standard() -> tuple[Column[str] | Column[int], ...]:
+    """What every object has that users see."""
+    return (
+        _text("description"),
+        _json("tags"),
+        _text("created_at", TIME_LENGTH),
+        _text("updated_at", TIME_LENGTH),
+        Column("revision_number", BigInteger, nullable=False),
+    )
+
+
+counters = Table(
+    "counters",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("network_key", BigInteger, nullable=False),
+    Column("port_key", BigInteger, nullable=False),
+    Column("host_key", BigInteger, nullable=False),
+)
+"""One row. Whoever writes updates it last, and holds it until the commit: so revisions appear in commit order."""
+
+journal = Table(
+    "journal",
+    metadata,
+    Column("revision", BigInteger, primary_key=True, autoincrement=False),
+    _text("at", 24),
+    _text("request_id"),
+    _text("actor"),
+    _text("project_id"),
+    _text("kind", 32),
+    _text("object_id", UUID_LENGTH),
+    _text("operation", 8),
+    _json("changes"),
+)
+
+networks = Table(
+    "networks",
+    metadata,
+    _id(),
+    Column("key", Integer, nullable=False, unique=True),
+    _text("project_id"),
+    _text("name"),
+    *_standard(),
+    _flag("admin_state_up"),
+    _flag("shared"),
+    _flag("external"),
+    _flag("is_default"),
+    _text("type", 16),
+    _text("physical_network", 64, nullable=True),
+    Column("segmentation_id", Integer),
+    Column("segment", String(96), nullable=False, unique=True),
+    Column("mtu", Integer, nullable=False),
+    _flag("port_security_enabled"),
+    _text("dns_domain"),
+    _json("availability_zone_hints"),
+    Index(None, "project_id"),
+    Index(None, "name"),
+)
+
+subnets = Table(
+    "subnets",
+    metadata,
+    _id(),
+    Column("network_id", String(UUID_LENGTH), ForeignKey("networks.id"), nullable=False, index=True),
+    _text("project_id"),
+    _text("name"),
+    *_standard(),
+    Column("number", Integer, nullable=False),
+    Column("ip_version", Integer, nullable=False),
+    _text("cidr", 64),
+    _text("gateway_ip", 64, nullable=True),
+    _flag("enable_dhcp"),
+    _json("allocation_pools"),
+    _json("dns_nameservers"),
+    _json("host_routes"),
+    _json("service_types"),
+    _text("ipv6_ra_mode", 32, nullable=True),
+    _text("ipv6_address_mode", 32, nullable=True),
+    UniqueConstraint("network_id", "number"),
+    Index(None, "project_id"),
+    Index(None, "name"),
+)
+"""`number` is the order in which a network's subnets were made."""
+
+hosts = Table(
+    "hosts",
+    metadata,
+    _id(),
+    Column("key", Integer, nullable=False, unique=True),
+    Column("name", String(255), nullable=False, unique=True),
+    *_standard(),
+    _text("ovsdb"),
+    _text("bridge", 15),
+    Column("tunnel_ip", String(64), unique=True),
+    _json("bridge_mappings"),
+    _text("datapath_type", 16),
+    _flag("gateway"),
+    _json("controllers"),
+    UniqueConstraint("ovsdb", "bridge"),
+)
+
+ports = Table(
+    "ports",
+    metadata,
+    _id(),
+    Column("key", Integer, nullable=False, unique=True),
+    Column("network_id", String(UUID_LENGTH), ForeignKey("networks.id"), nullable=False),
+    _text("project_id"),
+    _text("name"),
+    *_standard(),
+    _text("mac_address", 17),
+    _json("fixed_ips"),
+    _flag("admin_state_up"),
+    _text("status", 16),
+    _text("bound_host"),
+    _text("device_id"),
+    _text("device_owner"),
+    _flag("port_security_enabled"),
+    _json("allowed_address_pairs"),
+    _json("extra_dhcp_opts"),
+    _text("dns_name"),
+    _text("dns_domain"),
+    _text("binding_host"),
+    _json("binding_profile"),
+    _text("vnic_type", 32),
+    Column("plug_host", String(255), ForeignKey("hosts.name")),
+    _text("plug_type", 32, nullable=True),
+    _text("plug_interface", 15, nullable=True),
+    UniqueConstraint("network_id", "mac_address"),
+    UniqueConstraint("plug_host", "plug_interface"),
+    Index(None, "project_id"),
+    Index(None, "name"),
+    Index(None, "device_id"),
+    Index(None, "binding_host"),
+)
+
+addresses = Table(
+    "addresses",
+    metadata,
+    Column("network_id", String(UUID_LENGTH), ForeignKey("networks.id"), primary_key=True),
+    Column("address", String(64), primary_key=True),
+    Column("subnet_id", String(UUID_LENGTH), ForeignKey("subnets.id"), nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("port_id", String(UUID_LENGTH), ForeignKey("ports.id"), nullable=False, index=True),
+    Index(None, "subnet_id", "position"),
+)
+"""Who has which address. `position` grows with the address inside one subnet (`sdnctl.store.ranges.position`)."""
+
+tags = Table(
+    "tags",
+    metadata,
+    Column("object_id", String(UUID_LENGTH), primary_key=True),
+    Column("tag", String(255), primary_key=True),
+    Index(None, "tag"),
+)
+
+projects = Table(
+    "projects",
+    metadata,
+    _id(),
+    Column("name", String(255), nullable=False, unique=True),
+    *_standard(),
+    _flag("enabled"),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    _id(),
+    Column("project_id", String(UUID_LENGTH), ForeignKey("projects.id"), nullable=False, index=True),
+    _text("name"),
+    *_standard(),
+    _json("roles"),
+    _text("expires_at", TIME_LENGTH, nullable=True),
+    Column("digest", String(64), nullable=False, unique=True),
+)
+"""`digest` is SHA-256 of the secret. The secret has 256 random bits, so nothing slower would make guessing harder."""
