@@ -8,8 +8,8 @@ whole fields are set by set_field, named bits by load (reg_load), bits under a m
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import dataclass
+from typing import ClassVar, Final
 
 from sdnctl.flows import notation
 from sdnctl.flows.conntrack import Ct, CtClear, CtNat
@@ -59,12 +59,11 @@ class Output(Action):
     """Send a copy out of port `ofport`. Open vSwitch never sends it back where it came from: that is OutputInPort."""
 
     ofport: int
-    wire: bytes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not 0 < self.ofport <= notation.LAST_PORT and self.ofport != LOCAL:
             raise ValueError(f"output:{self.ofport}: ports are numbered from 1 to {notation.LAST_PORT}")
-        _set(self, "wire", _OUTPUT(0, 16, self.ofport, 0))
+        self.seal(_OUTPUT(0, 16, self.ofport, 0))
 
     def text(self) -> str:
         return "LOCAL" if self.ofport == LOCAL else f"output:{self.ofport}"
@@ -74,10 +73,8 @@ class Output(Action):
 class OutputInPort(Action):
     """Send the packet back to where it came from."""
 
-    wire: bytes = field(init=False, repr=False)
-
     def __post_init__(self) -> None:
-        _set(self, "wire", _OUTPUT(0, 16, IN_PORT, 0))
+        self.seal(_OUTPUT(0, 16, IN_PORT, 0))
 
     def text(self) -> str:
         return "IN_PORT"
@@ -92,18 +89,17 @@ class Controller(Action):
 
     max_len: int = 0xFFFF
     userdata: bytes = b""
-    wire: bytes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not 0 <= self.max_len <= 0xFFFF:
             raise ValueError(f"controller(max_len={self.max_len}): at most 65535")
         if not self.userdata:
-            _set(self, "wire", _OUTPUT(0, 16, CONTROLLER, self.max_len))
+            self.seal(_OUTPUT(0, 16, CONTROLLER, self.max_len))
             return
         properties = b"" if self.max_len == 0xFFFF else struct.pack("!HHH2x", 0, 8, self.max_len)
         length = 4 + len(self.userdata)
         properties += struct.pack("!HH", 3, length) + self.userdata + bytes(-length % 8)
-        _set(self, "wire", nicira(37, bytes(6) + properties))
+        self.seal(nicira(37, bytes(6) + properties))
 
     def text(self) -> str:
         if not self.userdata:
@@ -118,7 +114,6 @@ class Load(Action):
 
     target: Slot | Field | Part
     value: int
-    wire: bytes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         target = self.target if type(self.target) is Slot else part_of(self.target)
@@ -127,13 +122,11 @@ class Load(Action):
             raise ValueError(f"{what.match_name} cannot be written")
         if width > 64 or not 0 <= self.value < 1 << width:
             raise ValueError(f"load:{self.value:#x}: does not fit {target!r} (and no load writes more than 64 bits)")
-        _set(self, "wire", _LOAD(0xFFFF, 24, 0x2320, 7, low << 6 | width - 1, what.nxm, self.value))
+        wire = _LOAD(0xFFFF, 24, 0x2320, 7, low << 6 | width - 1, what.nxm, self.value)
+        self.seal(wire, what.write_needs)
 
     def text(self) -> str:
         return f"load:{notation.hexadecimal(self.value)}->{part_of(self.target).text()}"
-
-    def needs(self) -> Fact:
-        return to_write(self.target if isinstance(self.target, Field) else self.target.field)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -143,7 +136,6 @@ class SetField(Action):
     target: Field
     value: int
     mask: int | None = None
-    wire: bytes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         target, value, mask = self.target, self.value, self.mask
@@ -153,10 +145,7 @@ class SetField(Action):
         if mask is None:
             if not 0 <= value <= target.valid:
                 raise ValueError(f"set_field:{value:#x}: {target.name_set} is at most {target.valid:#x}")
-            oxm = target.oxm + value.to_bytes(target.size, "big")
-            length = 4 + len(oxm)
-            padding = -length % 8
-            _set(self, "wire", struct.pack("!HH", 25, length + padding) + oxm + bytes(padding))
+            self.seal(target.set_head + value.to_bytes(target.size, "big") + target.set_pad, self.target.write_needs)
             return
         if not target.is_maskable:
             raise ValueError(f"{target.match_name} is set as a whole, not with a mask")
@@ -167,14 +156,11 @@ class SetField(Action):
             )
         head = (target.nxm & 0xFFFFFE00 | 0x100 | target.size * 2).to_bytes(4, "big")
         oxm = head + value.to_bytes(target.size, "big") + mask.to_bytes(target.size, "big")
-        _set(self, "wire", nicira(33, oxm))
+        self.seal(nicira(33, oxm), self.target.write_needs)
 
     def text(self) -> str:
         mask = self.target.full if self.mask is None else self.mask
         return f"set_field:{set_text(self.target, self.value, mask)}->{self.target.name_set}"
-
-    def needs(self) -> Fact:
-        return to_write(self.target)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -183,7 +169,6 @@ class Move(Action):
 
     source: Slot | Field | Part
     target: Slot | Field | Part
-    wire: bytes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         source, target = part_of(self.source), part_of(self.target)
@@ -192,13 +177,10 @@ class Move(Action):
         if not target.field.is_settable:
             raise ValueError(f"{target.field.match_name} cannot be written")
         wire = _MOVE(0xFFFF, 24, 0x2320, 6, source.width, source.low, target.low, source.field.nxm, target.field.nxm)
-        _set(self, "wire", wire)
+        self.seal(wire, source.field.needs | target.field.write_needs)
 
     def text(self) -> str:
         return f"move:{part_of(self.source).text()}->{part_of(self.target).text()}"
-
-    def needs(self) -> Fact:
-        return part_of(self.source).field.needs | to_write(part_of(self.target).field)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -206,17 +188,14 @@ class Push(Action):
     """Put bits of the packet onto the stack."""
 
     source: Slot | Field | Part
-    wire: bytes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         part = part_of(self.source)
-        _set(self, "wire", nicira(27, struct.pack("!HIH6x", part.low, part.field.nxm, part.width)))
+        wire = nicira(27, struct.pack("!HIH6x", part.low, part.field.nxm, part.width))
+        self.seal(wire, part.field.needs)
 
     def text(self) -> str:
         return f"push:{part_of(self.source).text()}"
-
-    def needs(self) -> Fact:
-        return part_of(self.source).field.needs
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -224,19 +203,16 @@ class Pop(Action):
     """Take the top of the stack into bits of the packet."""
 
     target: Slot | Field | Part
-    wire: bytes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         part = part_of(self.target)
         if not part.field.is_settable:
             raise ValueError(f"{part.field.match_name} cannot be written")
-        _set(self, "wire", nicira(28, struct.pack("!HIH6x", part.low, part.field.nxm, part.width)))
+        wire = nicira(28, struct.pack("!HIH6x", part.low, part.field.nxm, part.width))
+        self.seal(wire, part.field.write_needs)
 
     def text(self) -> str:
         return f"pop:{part_of(self.target).text()}"
-
-    def needs(self) -> Fact:
-        return to_write(part_of(self.target).field)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -244,12 +220,12 @@ class PushVlan(Action):
     """Add a VLAN tag of id 0; a SetField of VLAN_VID follows."""
 
     eth_type: int = ETH_VLAN
-    wire: bytes = field(init=False, repr=False)
+    is_special: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.eth_type not in (ETH_VLAN, ETH_QINQ):
             raise ValueError(f"push_vlan:{self.eth_type:#x}: 0x8100 or 0x88a8")
-        _set(self, "wire", _SHORT(17, 8, self.eth_type))
+        self.seal(_SHORT(17, 8, self.eth_type))
 
     def text(self) -> str:
         return f"push_vlan:0x{self.eth_type:04x}"
@@ -259,32 +235,24 @@ class PushVlan(Action):
 class PopVlan(Action):
     """Take the outer VLAN tag off."""
 
-    wire: bytes = field(init=False, repr=False)
+    is_special: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
-        _set(self, "wire", _WORD(18, 8, 0))
+        self.seal(_WORD(18, 8, 0), Fact.TAGGED)
 
     def text(self) -> str:
         return "pop_vlan"
-
-    def needs(self) -> Fact:
-        return Fact.TAGGED
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DecTtl(Action):
     """Take one from the TTL or hop limit; at zero the packet is dropped."""
 
-    wire: bytes = field(init=False, repr=False)
-
     def __post_init__(self) -> None:
-        _set(self, "wire", _WORD(24, 8, 0))
+        self.seal(_WORD(24, 8, 0), Fact.IP)
 
     def text(self) -> str:
         return "dec_ttl"
-
-    def needs(self) -> Fact:
-        return Fact.IP
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -292,12 +260,11 @@ class Resubmit(Action):
     """Run table `table`, then come back and go on. May go backward."""
 
     table: int
-    wire: bytes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not 0 <= self.table <= LAST_TABLE:
             raise ValueError(f"resubmit(,{self.table}): tables are numbered from 0 to 253")
-        _set(self, "wire", nicira(14, struct.pack("!HB3x", 0xFFF8, self.table)))
+        self.seal(nicira(14, struct.pack("!HB3x", 0xFFF8, self.table)))
 
     def text(self) -> str:
         return f"resubmit(,{self.table:d})"
@@ -308,12 +275,11 @@ class Group(Action):
     """Hand the packet to group `id`."""
 
     id: int
-    wire: bytes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not 0 <= self.id <= 0xFFFFFF00:
             raise ValueError(f"group:{self.id}: groups are numbered from 0 to 0xffffff00")
-        _set(self, "wire", _WORD(22, 8, self.id))
+        self.seal(_WORD(22, 8, self.id))
 
     def text(self) -> str:
         return f"group:{self.id}"
@@ -326,22 +292,15 @@ class Conjunction(Action):
     id: int
     clause: int
     clauses: int
-    wire: bytes = field(init=False, repr=False)
+    is_special: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not 2 <= self.clauses <= 64 or not 1 <= self.clause <= self.clauses or not 0 <= self.id < 1 << 32:
             raise ValueError(f"{self.text()}: 2 to 64 dimensions, counted from 1")
-        _set(self, "wire", nicira(34, struct.pack("!BBI", self.clause - 1, self.clauses, self.id)))
+        self.seal(nicira(34, struct.pack("!BBI", self.clause - 1, self.clauses, self.id)))
 
     def text(self) -> str:
         return f"conjunction({self.id},{self.clause}/{self.clauses})"
-
-
-def to_write(target: Field) -> Fact:
-    """What must be certain of packets in whom `target` is written."""
-    if target in {Field.CT_MARK, Field.CT_LABEL}:
-        return Fact.CONNECTION
-    return target.needs | Fact.TAGGED if target is Field.VLAN_VID else target.needs
 
 
 def set_text(target: Field, value: int, mask: int) -> str:

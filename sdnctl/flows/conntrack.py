@@ -9,16 +9,17 @@ translation fails open (ports exhausted, equal ICMP ids): guard against untransl
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
-from typing import Final
+from dataclasses import dataclass
+from typing import ClassVar, Final
 
 from sdnctl.flows import notation
 from sdnctl.flows.fields import Fact, Part
 from sdnctl.flows.instruction import LAST_TABLE, Action, nicira, part_of
 from sdnctl.flows.registers import Slot
 
-_set = object.__setattr__
-_IPV4_END: Final = 1 << 32
+_KINDS: Final = {"": 0, "src": 1, "dst": 2}
+_FLAGS: Final = {"persistent": 4, "hash": 8, "random": 16}
+_SIZES: Final = {4: 4, 6: 16}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,70 +38,51 @@ class CtNat(Action):
     version: int = 4
     flags: frozenset[str] = frozenset()
     """Among `persistent`, `hash`, `random`."""
-    wire: bytes = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if self.kind not in ("", "src", "dst") or self.version not in (4, 6):
-            raise ValueError(f"nat({self.kind}): src, dst or nothing, of IP version 4 or 6")
-        if not self.kind and (self.first is not None or self.flags):
-            raise ValueError("nat: addresses and flags go with src or dst")
-        if self.flags - {"persistent", "hash", "random"} or {"hash", "random"} <= self.flags:
+        if self.kind not in _KINDS or self.version not in _SIZES:
+            raise ValueError(f"nat({self.kind}), IPv{self.version}: src, dst or nothing, of IP version 4 or 6")
+        if self.first is None and (self.last or self.first_port or self.last_port or self.flags):
+            raise ValueError(f"{self!r}: the rest of a range and flags go with a first address")
+        if self.first is not None and not self.kind:
+            raise ValueError(f"{self!r}: addresses go with src or dst")
+        if self.flags - _FLAGS.keys() or {"hash", "random"} <= self.flags:
             raise ValueError(f"nat flags {sorted(self.flags)}: persistent, and hash or random")
-        size = 4 if self.version == 4 else 16
-        parts, present = b"", 0
-        if self.first is None:
-            if self.last is not None or self.first_port is not None or self.flags:
-                raise ValueError("nat: a range starts with a first address")
-        else:
-            last = self.first if self.last is None else self.last
-            if not 0 < self.first <= last < 1 << size * 8:
-                raise ValueError(f"nat: addresses {self.first:#x} to {last:#x} are no range of IPv{self.version}")
-            present |= 0x1 if size == 4 else 0x4
-            parts += self.first.to_bytes(size, "big")
-            if last != self.first:
-                present |= 0x2 if size == 4 else 0x8
-                parts += last.to_bytes(size, "big")
-        if self.first_port is not None:
-            last_port = self.first_port if self.last_port is None else self.last_port
-            if not 1 <= self.first_port <= last_port <= 0xFFFF:
-                raise ValueError(f"nat: ports {self.first_port} to {last_port} are no range within 1 to 65535")
-            present |= 0x10
-            parts += self.first_port.to_bytes(2, "big")
-            if last_port != self.first_port:
-                present |= 0x20
-                parts += last_port.to_bytes(2, "big")
-        elif self.last_port is not None:
-            raise ValueError("nat: a range of ports starts with a first port")
-        flags = {"": 0, "src": 1, "dst": 2}[self.kind]
-        for bit, name in ((4, "persistent"), (8, "hash"), (16, "random")):
-            flags |= bit if name in self.flags else 0
-        _set(self, "wire", nicira(36, struct.pack("!2xHH", flags, present) + parts))
+        size = _SIZES[self.version]
+        addresses, many = _range("addresses", self.first, self.last, size)
+        ports, many_ports = _range("ports", self.first_port, self.last_port, 2)
+        present = (0x1 if addresses else 0) | (0x2 if many else 0)
+        if self.version == 6:
+            present <<= 2
+        present |= (0x10 if ports else 0) | (0x20 if many_ports else 0)
+        flags = _KINDS[self.kind] | sum(_FLAGS[name] for name in self.flags)
+        self.seal(nicira(36, struct.pack("!2xHH", flags, present) + addresses + ports), Fact.CONNECTION)
 
     def text(self) -> str:
-        if not self.kind:
-            return "nat"
         if self.first is None:
-            return f"nat({self.kind})"
+            return f"nat({self.kind})" if self.kind else "nat"
         address = notation.ipv4 if self.version == 4 else notation.ipv6
-        text = address(self.first)
+        ends = [address(end) for end in (self.first, self.last) if end is not None]
         if self.version == 6 and self.first_port is not None:
-            text = f"[{text}]"
-        if self.last not in (None, self.first):
-            last = address(self.last or 0)
-            text = f"{text}-[{last}]" if self.version == 6 and self.first_port is not None else f"{text}-{last}"
+            ends = [f"[{end}]" for end in ends]
+        text = "-".join(dict.fromkeys(ends))
         if self.first_port is not None:
-            text += f":{self.first_port}"
-            if self.last_port not in (None, self.first_port):
-                text += f"-{self.last_port}"
-        return (
-            ",".join(
-                (f"nat({self.kind}={text}", *(name for name in ("persistent", "hash", "random") if name in self.flags))
-            )
-            + ")"
-        )
+            ports = [str(port) for port in (self.first_port, self.last_port) if port is not None]
+            text += f":{'-'.join(dict.fromkeys(ports))}"
+        return f"nat({','.join((f'{self.kind}={text}', *(name for name in _FLAGS if name in self.flags)))})"
 
-    def needs(self) -> Fact:
-        return Fact.CONNECTION
+
+def _range(what: str, first: int | None, last: int | None, size: int) -> tuple[bytes, bool]:
+    """First and, if it is another one, last in `size` bytes each; whether there are two."""
+    if first is None:
+        if last is not None:
+            raise ValueError(f"nat: a range of {what} starts with a first one")
+        return b"", False
+    last = first if last is None else last
+    if not 0 < first <= last < 1 << size * 8:
+        raise ValueError(f"nat: {what} {first:#x} to {last:#x} are no range from 1 to {(1 << size * 8) - 1:#x}")
+    wire = first.to_bytes(size, "big")
+    return (wire, False) if first == last else (wire + last.to_bytes(size, "big"), True)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,7 +96,7 @@ class Ct(Action):
     nat: CtNat | None = None
     then: tuple[Action, ...] = ()
     """Writes to the connection's mark and label."""
-    wire: bytes = field(init=False, repr=False)
+    is_special: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.force and not self.commit:
@@ -124,10 +106,8 @@ class Ct(Action):
         if self.nat is not None and self.nat.kind and not self.commit:
             raise ValueError(f"ct({self.nat.text()}) chooses a translation, which needs commit")
         for action in self.then:
-            if not action.needs() & Fact.CONNECTION:
-                raise ValueError(
-                    f"ct(exec({action.text()})): only the connection's mark and label can be written there"
-                )
+            if not action.needs & Fact.CONNECTION or isinstance(action, CtNat):
+                raise ValueError(f"ct(exec({action.text()})): only the connection's mark and label are written there")
         if self.table is not None and not 0 <= self.table <= LAST_TABLE:
             raise ValueError(f"ct(table={self.table}): tables are numbered from 0 to 253")
         if isinstance(self.zone, int):
@@ -142,7 +122,13 @@ class Ct(Action):
         flags = (1 if self.commit else 0) | (2 if self.force else 0)
         table = 0xFF if self.table is None else self.table
         inner = b"".join([*((self.nat.wire,) if self.nat else ()), *(action.wire for action in self.then)])
-        _set(self, "wire", nicira(35, struct.pack("!HIHB3xH", flags, source, bits, table, 0) + inner))
+        needs = Fact.IP
+        if self.nat is not None and self.nat.first is not None:
+            needs |= Fact.IPV4 if self.nat.version == 4 else Fact.IPV6
+        for action in self.then:
+            needs |= action.needs
+        wire = nicira(35, struct.pack("!HIHB3xH", flags, source, bits, table, 0) + inner)
+        self.seal(wire, needs & ~Fact.CONNECTION)
 
     def text(self) -> str:
         parts = []
@@ -162,23 +148,13 @@ class Ct(Action):
             parts.append(f"exec({','.join(action.text() for action in self.then)})")
         return f"ct({','.join(parts)})"
 
-    def needs(self) -> Fact:
-        needed = Fact.IP
-        if self.nat is not None and self.nat.first is not None:
-            needed |= Fact.IPV4 if self.nat.version == 4 else Fact.IPV6
-        for action in self.then:
-            needed |= action.needs()
-        return needed & ~Fact.CONNECTION
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CtClear(Action):
     """Forget what the tracker said about the packet."""
 
-    wire: bytes = field(init=False, repr=False)
-
     def __post_init__(self) -> None:
-        _set(self, "wire", nicira(43, bytes(6)))
+        self.seal(nicira(43, bytes(6)))
 
     def text(self) -> str:
         return "ct_clear"

@@ -61,6 +61,8 @@ class Fact(enum.IntFlag):
     ADVERTISEMENT = enum.auto()
     ND = enum.auto()
     """Neighbour solicitation or advertisement."""
+    INVALID = enum.auto()
+    """The connection tracker could make nothing of them."""
     CONNECTION = enum.auto()
     """Inside of `Ct`: no match gives it, but mark and label can be set only there."""
 
@@ -81,6 +83,8 @@ class Field(enum.IntEnum):
     """How many bits load, move, push and pop know of; less than `bits` for VLAN_VID alone."""
     notation: Notation
     needs: Fact
+    write_needs: Fact
+    """What must be certain of packets in whom the field is written."""
     is_maskable: bool
     is_settable: bool
     match_name: str
@@ -88,6 +92,9 @@ class Field(enum.IntEnum):
     name_nxm: str
     oxm: bytes
     oxm_masked: bytes
+    set_head: bytes
+    """A set_field action up to the value; `set_pad` follows it."""
+    set_pad: bytes
     nxm: int
 
     def __new__(
@@ -107,6 +114,11 @@ class Field(enum.IntEnum):
         member.match_name, _, other = names.partition(" ")
         member.name_set = other or member.match_name
         member.bits, member.notation, member.needs = bits, notation, needs
+        member.write_needs = needs
+        if member.name_set == "vlan_vid":
+            member.write_needs = Fact.TAGGED
+        elif member.name_set in {"ct_mark", "ct_label"}:
+            member.write_needs = Fact.CONNECTION
         member.size, member.full = 4 if bits == 20 else (bits + 7) // 8, (1 << bits) - 1  # a label sits in a word
         member.valid = 0xFF if member.match_name in ("ct_state", "arp_op") else member.full
         member.part_bits = 12 if member.match_name == "vlan_vid" else bits
@@ -119,6 +131,9 @@ class Field(enum.IntEnum):
         else:
             member.oxm = bytes((space >> 8, space & 0xFF, number << 1, member.size))
             member.oxm_masked = bytes((space >> 8, space & 0xFF, number << 1 | 1, 2 * member.size))
+        length = 4 + len(member.oxm) + member.size
+        member.set_pad = bytes(-length % 8)
+        member.set_head = b"\0\x19" + (length + len(member.set_pad)).to_bytes(2, "big") + member.oxm
         space, number, name = nxm
         member.nxm = space << 16 | number << 9 | member.size
         member.name_nxm = _NXM_NAME[space] + name

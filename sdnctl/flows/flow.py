@@ -7,57 +7,45 @@ drop of ours without a reason, an action on a field that the match does not make
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple, Self
 
-from sdnctl.flows.action import Action, Goto, PopVlan, PushVlan
+from sdnctl.flows.action import Action, Conjunction, Ct, Goto, PopVlan, PushVlan
 from sdnctl.flows.fields import Fact
 from sdnctl.flows.instruction import LAST_TABLE, table_text
 from sdnctl.flows.match import Match
 from sdnctl.flows.pipeline import COOKIE_MAGIC, Owner, Reason, Table
 
-_TAGGED: Final = int(Fact.TAGGED)
 DEFAULT_PRIORITY: Final = 32768
 
 
-@dataclass(frozen=True, slots=True)
-class Flow:
-    """What the switch does with packets of `match`. No actions: they are dropped."""
-
+class _Parts(NamedTuple):
     table: int
     priority: int
     match: Match
     actions: tuple[Action, ...]
-    cookie: int = 0
+    cookie: int
 
-    def __post_init__(self) -> None:
-        if not 0 <= self.priority <= 0xFFFF or not 0 <= self.table <= LAST_TABLE or not 0 <= self.cookie < 1 << 64:
-            raise ValueError(f"table {self.table}, priority {self.priority}, cookie {self.cookie:#x}: out of range")
-        actions = self.actions
-        if not actions:
-            if self.cookie >> 56 == COOKIE_MAGIC and not self.cookie >> 32 & 0xFF:
-                raise ValueError(f"table {self.table}, {self.match!r} drops without a reason in its cookie; use drop()")
-            return
-        last = len(actions) - 1
-        facts = self.match.gives
-        for at, action in enumerate(actions):
-            place = action.place
-            if place == 1:
-                needs = int(action.needs())
-                if needs & ~facts:
-                    missing = Fact(needs & ~facts).name
-                    raise ValueError(f"{action.text()} needs a match that also says {missing}; {self.match!r} does not")
-                if type(action) is PushVlan:
-                    facts |= _TAGGED
-                elif type(action) is PopVlan:
-                    facts &= ~_TAGGED
-            elif place == 2:
-                if at != last:
-                    raise ValueError(f"{action.text()} is followed by {actions[at + 1].text()}, which never happens")
-                if isinstance(action, Goto) and action.table <= self.table:
-                    raise ValueError(f"table {_name(self.table)} cannot go back to {_name(action.table)}; use Resubmit")
-            elif at:
-                raise ValueError(f"{action.text()} stands behind {actions[at - 1].text()}; a meter comes first")
+
+class Flow(_Parts):
+    """What the switch does with packets of `match`. No actions: they are dropped."""
+
+    __slots__ = ()
+
+    def __new__(cls, table: int, priority: int, match: Match, actions: tuple[Action, ...], cookie: int = 0) -> Self:
+        if not 0 <= priority <= 0xFFFF or not 0 <= table <= LAST_TABLE or not 0 <= cookie < 1 << 64:
+            raise ValueError(f"table {table}, priority {priority}, cookie {cookie:#x}: out of range")
+        if actions:
+            facts = match.gives
+            last = actions[-1]
+            for action in actions:
+                if action.is_special or action.needs & ~facts:
+                    if action is last and type(action) is Goto and action.table > table:
+                        break
+                    _check(table, match, actions)
+                    break
+        elif cookie >> 56 == COOKIE_MAGIC and not cookie >> 32 & 0xFF:
+            raise ValueError(f"table {_name(table)}, {match!r} drops without a reason in its cookie; use drop()")
+        return tuple.__new__(cls, (table, priority, match, actions, cookie))
 
     def text(self, *, names: bool = False) -> str:
         """The line that `ovs-ofctl --no-stats dump-flows` prints for it, without the leading space."""
@@ -71,6 +59,29 @@ def line(table: int, priority: int, match: str, actions: str, cookie: int, *, na
     owner = f"cookie={cookie:#x}, " if cookie else ""
     place = f"table={table_text(table, names=names)}, " if table or names else ""
     return f"{owner}{place}{tests}{' ' if tests else ''}actions={actions or 'drop'}"
+
+
+def _check(table: int, match: Match, actions: tuple[Action, ...]) -> None:
+    """Raise ValueError unless these actions may follow each other, for these packets."""
+    facts = match.gives
+    for at, action in enumerate(actions):
+        missing = action.needs & ~facts
+        if missing:
+            raise ValueError(f"{action.text()} needs a match that also says {Fact(missing).name}; {match!r} does not")
+        if action.place == Action.FIRST and at:
+            raise ValueError(f"{action.text()} stands behind {actions[at - 1].text()}; a meter comes first")
+        if action.place == Action.LAST and at + 1 < len(actions):
+            raise ValueError(f"{action.text()} is followed by {actions[at + 1].text()}, which never happens")
+        if type(action) is Goto and action.table <= table:
+            raise ValueError(f"table {_name(table)} cannot go back to {_name(action.table)}; use Resubmit")
+        if type(action) is Conjunction and not all(type(other) is Conjunction for other in actions):
+            raise ValueError(f"{action.text()} stands beside other actions; those belong to the flow with conj_id")
+        if type(action) is Ct and action.commit and facts & Fact.INVALID:
+            raise ValueError(f"{action.text()}: a packet that belongs to no connection cannot be committed")
+        if type(action) is PushVlan:
+            facts |= Fact.TAGGED
+        elif type(action) is PopVlan:
+            facts &= ~Fact.TAGGED
 
 
 def drop(table: int, priority: int, match: Match, owner: Owner, reason: Reason) -> Flow:

@@ -8,10 +8,11 @@ vSwitch gives back when flows are read.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass, field
-from typing import ClassVar, Final
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, ClassVar, Final
 
-from sdnctl.flows.fields import Fact, Field, Part, whole
+from sdnctl.flows.fields import Field, Part, whole
 from sdnctl.flows.pipeline import Table
 from sdnctl.flows.registers import Slot
 
@@ -27,10 +28,17 @@ _GOTO: Final = struct.Struct("!HHB3x").pack
 _METER: Final = struct.Struct("!HHI").pack
 
 
-class Action:
+class _Interned(type):
+    """Classes whose values are made once: most flows share most of their actions, and a look-up is cheaper."""
+
+    if not TYPE_CHECKING:
+        __call__ = lru_cache(maxsize=1 << 16)(type.__call__)
+
+
+class Action(metaclass=_Interned):
     """Something a flow does with its packets."""
 
-    __slots__ = ()
+    __slots__ = ("needs", "wire")
 
     FIRST: ClassVar = 0
     MIDDLE: ClassVar = 1
@@ -38,8 +46,17 @@ class Action:
 
     place: ClassVar[int] = MIDDLE
     """Where in the list it may stand; anything but MIDDLE is an instruction and not an action on the wire."""
+    is_special: ClassVar[bool] = False
+    """What may follow or precede it is restricted, or it changes what is certain of the packets."""
 
     wire: bytes
+    needs: int
+    """What (`Fact`) the flow's match must make certain."""
+
+    def seal(self, wire: bytes, needs: int = 0) -> None:
+        """The last step of making one: its bytes, and what it needs."""
+        _set(self, "wire", wire)
+        _set(self, "needs", int(needs))
 
     def __eq__(self, other: object) -> bool:
         """Equal by meaning, and the bytes say it: a slot is the bits it stands for."""
@@ -51,10 +68,6 @@ class Action:
     def text(self) -> str:
         """As ovs-ofctl prints it."""
         raise NotImplementedError
-
-    def needs(self) -> Fact:
-        """What the flow's match must make certain."""
-        return Fact.NOTHING
 
 
 def nicira(subtype: int, payload: bytes) -> bytes:
@@ -84,13 +97,13 @@ class Goto(Action):
     """Go on in a later table. Ends the flow."""
 
     table: int
-    wire: bytes = field(init=False, repr=False)
     place: ClassVar[int] = Action.LAST
+    is_special: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not 0 < self.table <= LAST_TABLE:
             raise ValueError(f"goto_table:{self.table}: tables that one can go to are 1 to 253")
-        _set(self, "wire", _GOTO(1, 8, self.table))
+        self.seal(_GOTO(1, 8, self.table))
 
     def text(self) -> str:
         return f"goto_table:{self.table:d}"
@@ -101,13 +114,13 @@ class Meter(Action):
     """Drop what exceeds the rate of meter `id`. Begins the flow."""
 
     id: int
-    wire: bytes = field(init=False, repr=False)
     place: ClassVar[int] = Action.FIRST
+    is_special: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if not 0 < self.id <= 0xFFFF0000:
             raise ValueError(f"meter:{self.id}: meters are numbered from 1 to 0xffff0000")
-        _set(self, "wire", _METER(6, 8, self.id))
+        self.seal(_METER(6, 8, self.id))
 
     def text(self) -> str:
         return f"meter:{self.id}"

@@ -9,13 +9,13 @@ Canonical by construction: tests sorted as Open vSwitch sorts them, a field test
 prerequisites there (methods named after a protocol's field add them; `field` demands them), a mask of nothing is no
 test. So equal matches have equal bytes (`oxm`), and those are what equality and hash look at.
 
-This is the hot path: tests are made once and cached, a narrowed match shares them, bytes are joined on first use.
+This is the hot path: tests are made once and cached, and a narrowed match shares them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Callable, Iterable
+from typing import Final, Self
 
 from sdnctl.flows import notation
 from sdnctl.flows.fields import Fact, Field
@@ -49,26 +49,28 @@ _IPV4_SRC: Final = Field.IPV4_SRC
 _IPV4_DST: Final = Field.IPV4_DST
 _IPV6_SRC: Final = Field.IPV6_SRC
 _IPV6_DST: Final = Field.IPV6_DST
+_IN_PORT: Final = Field.IN_PORT
+_ARP_OP: Final = Field.ARP_OP
+_ARP_SPA: Final = Field.ARP_SPA
+_ARP_TPA: Final = Field.ARP_TPA
+_ARP_SHA: Final = Field.ARP_SHA
+_ARP_THA: Final = Field.ARP_THA
 _MAC_MASK: Final = (1 << 48) - 1
 _WORD: Final = (1 << 32) - 1
 _IPV6_MASK: Final = (1 << 128) - 1
-
-_set = object.__setattr__
 
 
 class Match:
     """All the tests a packet must pass; no tests match every packet. Immutable; equal by meaning."""
 
-    __slots__ = ("_oxm", "gives", "tests")
+    __slots__ = ("gives", "tests")
 
     tests: tuple[Test, ...]
     gives: int
     """The facts (`Fact`) that the tests make certain."""
 
-    def __init__(self) -> None:
-        _set(self, "tests", ())
-        _set(self, "gives", 0)
-        _set(self, "_oxm", b"")
+    def __new__(cls) -> Self:
+        return _EVERYTHING  # type: ignore[return-value]
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a match is immutable; narrow it instead of setting {name}")
@@ -76,13 +78,7 @@ class Match:
     @property
     def oxm(self) -> bytes:
         """The fields of the match on the wire, without header and padding."""
-        oxm = self._oxm
-        if not oxm:
-            oxm = b"".join([test.oxm for test in self.tests])
-            _set(self, "_oxm", oxm)
-        return oxm
-
-    _oxm: bytes
+        return b"".join([one.oxm for one in self.tests])
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Match) and self.oxm == other.oxm
@@ -118,7 +114,10 @@ class Match:
             if tests[at].field is field:
                 raise ValueError(f"{field.match_name} is matched already: {tests[at]!r}, and now {new!r}")
             tests = (*tests[:at], new, *tests[at:])
-        return _match(tests, self.gives | new.gives)
+        match = _new(Match)
+        _set_tests(match, tests)
+        _set_gives(match, self.gives | new.gives)
+        return match
 
     def field(self, field: Field, value: int, mask: int | None = None) -> Match:
         """Narrowed to packets whose `field`, under `mask`, is `value`. What the field needs must be there already."""
@@ -126,9 +125,9 @@ class Match:
 
     def slot(self, slot: Slot, value: int) -> Match:
         """Narrowed to packets that carry `value` in `slot`; slots of one register become one test."""
-        if not 0 <= value < 1 << slot.width:
+        if not 0 <= value <= slot.limit:
             raise ValueError(f"{slot.name} has {slot.width} bits; {value} does not fit")
-        mask = ((1 << slot.width) - 1) << slot.low
+        mask = slot.mask
         value <<= slot.low
         register = slot.field
         for at, known in enumerate(self.tests):
@@ -143,7 +142,7 @@ class Match:
 
     def in_port(self, ofport: int) -> Match:
         """Received on `ofport`."""
-        return self.also(test(Field.IN_PORT, ofport, _WORD))
+        return self.also(test(_IN_PORT, ofport, _WORD))
 
     def eth_src(self, mac: int, mask: int = _MAC_MASK) -> Match:
         return self.also(test(_ETH_SRC, mac, mask))
@@ -184,19 +183,19 @@ class Match:
         return self._type(_RARP)
 
     def arp_op(self, operation: int) -> Match:
-        return self._arp().also(test(Field.ARP_OP, operation, 0xFFFF))
+        return self._arp().also(test(_ARP_OP, operation, 0xFFFF))
 
     def arp_spa(self, address: int, mask: int = _WORD) -> Match:
-        return self._masked(self._arp(), Field.ARP_SPA, address, mask)
+        return self._masked(self._arp(), _ARP_SPA, address, mask)
 
     def arp_tpa(self, address: int, mask: int = _WORD) -> Match:
-        return self._masked(self._arp(), Field.ARP_TPA, address, mask)
+        return self._masked(self._arp(), _ARP_TPA, address, mask)
 
     def arp_sha(self, mac: int) -> Match:
-        return self._arp().also(test(Field.ARP_SHA, mac, _MAC_MASK))
+        return self._arp().also(test(_ARP_SHA, mac, _MAC_MASK))
 
     def arp_tha(self, mac: int) -> Match:
-        return self._arp().also(test(Field.ARP_THA, mac, _MAC_MASK))
+        return self._arp().also(test(_ARP_THA, mac, _MAC_MASK))
 
     # IP.
 
@@ -292,12 +291,20 @@ class Match:
         return match.also(test(field, value, mask))
 
 
+_new: Final = object.__new__
+# Setting through the slot is a third faster than object.__setattr__, and every narrowing does it twice.
+_set_tests: Final[Callable[[Match, tuple[Test, ...]], None]] = Match.__dict__["tests"].__set__
+_set_gives: Final[Callable[[Match, int], None]] = Match.__dict__["gives"].__set__
+
+
 def _match(tests: tuple[Test, ...], gives: int) -> Match:
-    new = object.__new__(Match)
-    _set(new, "tests", tests)
-    _set(new, "gives", gives)
-    _set(new, "_oxm", b"")
-    return new
+    match = _new(Match)
+    _set_tests(match, tests)
+    _set_gives(match, gives)
+    return match
+
+
+_EVERYTHING: Final = _match((), 0)
 
 
 def match_of(tests: Iterable[Test]) -> Match:

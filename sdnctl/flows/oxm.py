@@ -28,6 +28,7 @@ IP_SCTP: Final = 132
 VLAN_TAG: Final = 0x1000
 """The bit of VLAN_VID that says that there is a tag at all."""
 
+_INVALID: Final = 1 << notation.CT_FLAGS.index("inv")
 _GIVES: Final[dict[tuple[Field, int], Fact]] = {
     (Field.ETH_TYPE, ETH_IPV4): Fact.IP | Fact.IPV4,
     (Field.ETH_TYPE, ETH_IPV6): Fact.IP | Fact.IPV6,
@@ -76,6 +77,8 @@ class Test:
         gives = _GIVES.get((field, value), Fact.NOTHING) if mask == field.full else Fact.NOTHING
         if field is Field.VLAN_VID and value & VLAN_TAG:
             gives = Fact.TAGGED
+        if field is Field.CT_STATE and value & _INVALID:
+            gives = Fact.INVALID
         self.gives = int(gives)
 
     def __repr__(self) -> str:

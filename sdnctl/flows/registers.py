@@ -6,32 +6,34 @@ No two slots share a bit unless one of them is scratch; a test walks `SLOTS` and
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Final
 
 from sdnctl.flows.fields import Field, Part
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Slot:
-    """`width` bits of `field` from bit `low` on, under a name."""
+    """`width` bits of `field` from bit `low` on, under a name. There is one object for each slot."""
 
     name: str
     field: Field
     low: int
     width: int
+    limit: int = dataclasses.field(init=False, repr=False)
+    """The largest value that fits."""
+    mask: int = dataclasses.field(init=False, repr=False)
+    """Its bits in the register."""
 
     def __post_init__(self) -> None:
         Part(self.field, self.low, self.width)
+        object.__setattr__(self, "limit", (1 << self.width) - 1)
+        object.__setattr__(self, "mask", self.limit << self.low)
 
     @property
     def part(self) -> Part:
         return Part(self.field, self.low, self.width)
-
-    @property
-    def limit(self) -> int:
-        """The largest value that fits."""
-        return (1 << self.width) - 1
 
 
 NETWORK: Final = Slot("NETWORK", Field.REG0, 0, 24)

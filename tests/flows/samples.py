@@ -137,7 +137,7 @@ def _field_actions() -> Iterator[tuple[Match, tuple[Action, ...]]]:
             for action in _writes(field):
                 yield (Match().ipv4(), (Ct(commit=True, then=(action,)),)) if connection else (match, (action,))
         for action in _moves(field):
-            inside = connection and action.needs() & Fact.CONNECTION
+            inside = connection and action.needs & Fact.CONNECTION
             if not inside:
                 yield match, (action,)
             elif isinstance(action, Move):

@@ -175,7 +175,7 @@ def nats(draw: st.DrawFn, version: int, *, commit: bool) -> CtNat:
 
 @st.composite
 def cts(draw: st.DrawFn, facts: int) -> Ct:
-    commit = draw(st.booleans())
+    commit = not facts & Fact.INVALID and draw(st.booleans())
     connection = [Field.CT_MARK, Field.CT_LABEL]
     then = draw(st.lists(loads(connection) | set_fields(connection), max_size=2)) if commit else []
     zone = draw(st.integers(0, 0xFFFF) | st.integers(0, 16).map(lambda low: Part(Field.REG5, low, 16)))
