@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -127,7 +128,8 @@ class Client:
         if isinstance(error, TimeoutError):
             return UnreachableError(f"no answer from {self._shown} within {self._timeout_s:.0f} s")
         if isinstance(error, OSError):
-            why = error.strerror or str(error)
+            # A failed look-up of a name has numbers of its own, which are negative.
+            why = os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror or str(error)
             return UnreachableError(
                 f"cannot reach {self._shown}: {why}; is `sdnctl serve` running there? $SDNCTL_URL or --url says where"
             )

@@ -138,10 +138,10 @@ def _yaml(value: object) -> str:
 
 
 def _csv(columns: Iterable[str], items: Iterable[Item]) -> str:
-    """RFC 4180, the names of the columns first; a list or object is JSON in its cell."""
+    """The names of the columns first; a list or object is JSON in its cell. Lines end as everywhere else here."""
     columns = list(columns)
     out = io.StringIO()
-    writer = csv.writer(out)
+    writer = csv.writer(out, lineterminator="\n")
     writer.writerow(columns)
     for item in items:
         writer.writerow([_cell(item.get(column)) for column in columns])

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NoReturn, Protocol
@@ -38,7 +39,13 @@ class Parser(argparse.ArgumentParser):
         """Flags that may be followed by several words that hold a colon: `--controller tcp:... tcp:...`."""
 
     def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]  # noqa: ANN401
-        return super().parse_known_args(list(self._repeated(args or ())), namespace)
+        """As argparse does, but the parser that does not know a word says so: it knows the nearest."""
+        found, unknown = super().parse_known_args(list(self._repeated(args or ())), namespace)
+        if unknown:
+            known = [name for action in self._actions for name in action.option_strings]
+            near = difflib.get_close_matches(unknown[0], known, n=1, cutoff=0.6)
+            self.error(f"unknown: {unknown[0]}{f' (did you mean {near[0]}?)' if near else ''}")
+        return found, unknown
 
     def _repeated(self, words: Iterable[str]) -> Iterator[str]:
         """The words, a flag repeated for each of its values. With nargs="+" it would swallow a name that follows."""
