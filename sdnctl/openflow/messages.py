@@ -136,7 +136,8 @@ class PacketIn(NamedTuple):
 
 
 _MATCH_AT: Final = HEADER.size + _PACKET_IN.size
-_PACKET_IN_LEAST: Final = _MATCH_AT + 8 + 2
+_PACKET_IN_LEAST: Final = _MATCH_AT + 16 + 2
+"""With a match of only the ingress port, two bytes of padding, and no frame."""
 
 
 def parse_packet_in(message: bytes) -> PacketIn:
@@ -146,9 +147,9 @@ def parse_packet_in(message: bytes) -> PacketIn:
     cookie = int.from_bytes(message[16:24], "big")
     kind, length, field, in_port = _FIRST_OXM.unpack_from(message, _MATCH_AT)
     frame_at = _MATCH_AT + (length + 7) // 8 * 8 + 2
-    if kind != 1 or length < 4 or frame_at > len(message):
+    if kind != 1 or length < 12 or frame_at > len(message):
         raise MalformedError(f"the match of a packet-in claims type {kind} and a length of {length} bytes")
-    if field != _OXM_IN_PORT or length < 12:
+    if field != _OXM_IN_PORT:
         in_port = _in_port(message[_MATCH_AT + 4 : _MATCH_AT + length])
     return PacketIn(in_port, cookie, message[frame_at:])
 

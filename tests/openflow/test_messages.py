@@ -119,6 +119,14 @@ WHOLE = (
 )
 
 
+@pytest.mark.parametrize("parse", PARSERS)
+def test_a_message_cut_anywhere_is_malformed_and_nothing_else(parse: Callable[[bytes], object]) -> None:
+    for whole in WHOLE:
+        for end in range(8, len(whole)):
+            with contextlib.suppress(MalformedError):
+                parse(whole[:end])
+
+
 @given(st.sampled_from(PARSERS), st.sampled_from(WHOLE), st.data())
 def test_nonsense_is_malformed_and_nothing_else(
     parse: Callable[[bytes], object], whole: bytes, data: st.DataObject

@@ -2,7 +2,10 @@
 """Whatever one peer does, its own connection ends with a reason, and nobody else notices."""
 
 import contextlib
+import os
 import struct
+import subprocess
+import sys
 from contextlib import ExitStack
 
 import pytest
@@ -319,6 +322,23 @@ def test_a_silent_peer_is_asked_and_then_left(receive: Receive) -> None:
         assert closed() == "the peer is silent: 3 echo requests in a row brought nothing"
 
 
+def test_a_peer_that_talks_is_not_asked(receive: Receive) -> None:
+    reception = receive(SHORT)
+    with Peer(reception.target) as peer:
+        peer.introduce()
+        connection = reception.arrival()
+        until = runtime.monotonic() + 4 * SHORT.idle_s
+        while runtime.monotonic() < until:
+            peer.say(packet_in(1, 2, b""))
+            runtime.give_way()
+        asking = runtime.spawn(connection.barrier, 10)
+        heard = peer.hear()
+        assert heard is not None
+        assert heard[1] == BARRIER_REQUEST
+        peer.say(message(21, xid=xid(heard)))
+        asking.join()
+
+
 def test_bytes_that_complete_no_message_are_silence(receive: Receive) -> None:
     reception = receive(SHORT)
     with Peer(reception.target) as peer:
@@ -361,25 +381,33 @@ def test_a_peer_that_asks_for_echoes_without_reading_is_left(receive: Receive) -
         assert closed() == "the peer asks for echoes and does not read them"
 
 
+FLOOD = """
+import os, socket
+with socket.socket(fileno=0) as flood:
+    while True:
+        flood.sendall(bytes.fromhex(os.environ["FLOOD"]) * 200)
+"""
+
+
 def test_a_flood_from_one_peer_leaves_the_others_their_turn(receive: Receive) -> None:
+    """From a process of its own, which always has more to say than we can hear."""
     reception = receive()
     with Peer(reception.target) as witness, Peer(reception.target) as peer:
         witness.introduce(dpid=1)
         other = reception.arrival()
         peer.introduce(dpid=2)
-        reception.arrival()
-        flood = packet_in(1, 2, bytes(100)) * 500
-
-        def pour() -> None:
-            while True:
-                peer.say(flood)
-
-        pouring = runtime.spawn(pour)
+        flooded = reception.arrival()
+        peer.socket.settimeout(None)
+        os.set_blocking(peer.socket.fileno(), True)
+        flooding = subprocess.Popen(
+            (sys.executable, "-c", FLOOD), stdin=peer.socket, env={"FLOOD": packet_in(1, 2, bytes(100)).hex()}
+        )
         try:
-            for _ in range(20):
+            while flooded.packet_ins < 100_000:
                 assert_serves(other, witness)
         finally:
-            pouring.stop()
+            flooding.kill()
+            flooding.wait()
 
 
 # ------------------------------------------------------------------------------------------------------------- asking
