@@ -1,4 +1,5 @@
 # Two commands for everybody, as root on Debian 12 or Ubuntu:
+#   make demo     install what is missing, then show two tenants on two hosts (KEEP=1: leave everything up)
 #   make test     install what is missing, then lint, types and all tests
 #   make clean    remove what `make` made inside this directory
 # For developers: make lint, make type, make format, make check ARGS="tests/lab -k probe"
@@ -7,7 +8,11 @@
 VENV   ?= .venv
 PYTHON := $(VENV)/bin/python
 
-.PHONY: test lint type format check prepare clean
+.PHONY: demo test lint type format check prepare clean
+
+demo:
+	@VENV=$(VENV) scripts/prepare.sh demo
+	@$(PYTHON) -W ignore -m topologies.demo $(if $(KEEP),--keep)
 
 test: lint type check
 

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Final
 
 from sdnctl import __version__, log, runtime
@@ -69,7 +70,7 @@ class Service:
     def start(self) -> None:
         """Open the doors, hosts first: what can be refused is refused before anything was touched."""
         if self._config.auth is AuthMode.TOKEN:
-            self.store.ensure_admin_token(self._config.admin_token_file)
+            self.store.ensure_admin_token(Path(self._config.admin_token_file))
         self.listener.start()
         self.fabric.start()
         self.server.start()

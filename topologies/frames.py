@@ -32,6 +32,8 @@ TCP: Final = 6
 UDP: Final = 17
 ICMPV6: Final = 58
 
+VXLAN_PORT: Final = 4789
+
 
 def marker() -> str:
     """A new one: `lab:` and twelve random hexadecimal digits."""
@@ -91,9 +93,15 @@ def tagged(frame: bytes, vid: int, *, priority: int = 0, tpid: int = ETH_VLAN) -
     return frame[:12] + struct.pack("!HH", tpid, priority << 13 | vid) + frame[12:]
 
 
-def snap(frame: bytes) -> bytes:
-    """`frame` as 802.3 with LLC and SNAP header, which says the same to a stack that listens to it."""
-    body = b"\xaa\xaa\x03\0\0\0" + frame[12:14] + frame[14:]
+def llc(dst: str, src: str, mark: str) -> bytes:
+    """An 802.3 frame with an LLC header, as spanning tree and NetBEUI send them."""
+    body = b"\x42\x42\x03" + mark.encode()
+    return mac_bytes(dst) + mac_bytes(src) + struct.pack("!H", len(body)) + body.ljust(46, b"\0")
+
+
+def snap(frame: bytes, *, oui: bytes = b"\0\0\0") -> bytes:
+    """`frame` as 802.3 with LLC and SNAP header; with OUI 0 that says the same to a stack that listens to it."""
+    body = b"\xaa\xaa\x03" + oui + frame[12:14] + frame[14:]
     return frame[:12] + struct.pack("!H", len(body)) + body
 
 
@@ -184,6 +192,36 @@ def dhcp(op: int, kind: int, chaddr: str, *, xid: int = 0x1AB, yiaddr: str = "0.
     if server:
         options += b"\x36\x04" + ip_bytes(server)
     return head + mac_bytes(chaddr).ljust(16, b"\0") + bytes(192) + options + b"\xff"
+
+
+# -------------------------------------------------------------------------------------------------------------- reading
+
+
+def tags(frame: bytes) -> tuple[int, ...]:
+    """The VLAN ids of a frame, outermost first; empty when it is untagged."""
+    found = []
+    while frame[12:14] in {b"\x81\x00", b"\x88\xa8"}:
+        found.append(int.from_bytes(frame[14:16], "big") & 0xFFF)
+        frame = frame[:12] + frame[16:]
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Tunnelled:
+    """A VXLAN frame of the underlay, opened."""
+
+    source: str
+    destination: str
+    vni: int
+    frame: bytes
+
+
+def tunnelled(frame: bytes) -> Tunnelled | None:
+    """What a VXLAN frame (IPv4 underlay) carries; None for any other."""
+    if frame[12:14] != b"\x08\x00" or frame[23] != UDP or frame[36:38] != struct.pack("!H", VXLAN_PORT):
+        return None
+    source, destination = (str(ipaddress.ip_address(frame[at : at + 4])) for at in (26, 30))
+    return Tunnelled(source, destination, int.from_bytes(frame[46:49], "big"), frame[50:])
 
 
 # ----------------------------------------------------------------------------------------------------------- forgeries
@@ -306,7 +344,16 @@ FORGERIES: Final[Mapping[str, Forgery]] = {
         Forgery("vlan-tag", 4, lambda me, to, mark: tagged(_udp4(me, to, mark), 100), _udp4),
         Forgery("priority-tag", 4, lambda me, to, mark: tagged(_udp4(me, to, mark), 0, priority=5), _udp4),
         Forgery("qinq", 4, lambda me, to, mark: tagged(tagged(_udp4(me, to, mark), 100), 200, tpid=ETH_QINQ), _udp4),
-        Forgery("snap", 4, lambda me, to, mark: snap(_udp4(me, to, mark)), _udp4),
+        Forgery("snap-ipv4", 4, lambda me, to, mark: snap(_udp(me.mac, NOBODY.ipv4, to, mark)), _udp4),
+        Forgery(
+            "snap-arp",
+            4,
+            lambda me, to, mark: snap(_arp_reply(me.mac, NOBODY.ipv4, me, to, mark)),
+            lambda me, to, mark: _arp_reply(me.mac, me.ipv4, me, to, mark),
+        ),
+        Forgery("snap-router-advertisement", 6, lambda me, to, mark: snap(_router(me, to, mark)), _echo6),
+        Forgery("snap-foreign-oui", 4, lambda me, to, mark: snap(_udp4(me, to, mark), oui=b"\x08\0\x07"), _udp4),
+        Forgery("llc", 4, lambda me, to, mark: llc(to.mac, me.mac, mark), _udp4),
     )
 }
 """What a hostile guest tries, by name."""
