@@ -20,8 +20,8 @@ A neighbour costs one small flow to an address; what makes an answer of a questi
 REPLY once. The MAC travels as the frame's source address, where the answer needs it anyway.
 
 Answered are probes too (sender 0.0.0.0), because whoever probes wants to know whether somebody has the address. Not
-answered is what a port asks about itself, or it would find itself to be a duplicate; that goes to the network, so
-announcements are heard. Duplicate address detection of IPv6 goes to the network as well, where the owner defends its
+answered is what a port asks by ARP about itself, or it would find itself to be a duplicate; that goes to the network,
+so announcements are heard. Duplicate address detection of IPv6 goes to the network as well, where the owner defends its
 address: no answer can be made out of it, for its option is missing and the answer must go to all nodes.
 
 An advertisement is the solicitation with its type changed: its option becomes the target's (`nd_options_type`), its

@@ -11,7 +11,7 @@
     prio   0  anything else                                         drop UNKNOWN_MAC
 
     table FLOOD                    reads NETWORK, SOURCE
-    prio 100  from here: a copy to each other host                  FLOOD_LOCAL
+    prio 100  from here: copies to other hosts (tunnel, UNDERLAY)   FLOOD_LOCAL
     prio  50  from the underlay                                     FLOOD_LOCAL
     prio   0  anything else                                         drop MISS
 

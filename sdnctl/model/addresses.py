@@ -19,7 +19,10 @@ def link_local(mac: int) -> int:
 
 
 def sources_of(port: Port) -> tuple[Source, ...]:
-    """Every (MAC, prefix) the port may send from: fixed addresses, allowed pairs, the link-local one of each MAC."""
+    """Every (MAC, prefix) the port may send from: fixed addresses, allowed pairs, the link-local one of each MAC.
+
+    A pair of the MAC 0 or of an unspecified address (0.0.0.0/32, ::/128) is left out: those mean nobody.
+    """
     own = int(port.mac)
     macs = {own}
     sources = set()
@@ -27,8 +30,10 @@ def sources_of(port: Port) -> tuple[Source, ...]:
         version = int(fixed.address.version)
         sources.add((own, version, int(fixed.address), IPV4_MASK if version == 4 else IPV6_MASK))
     for pair in port.allowed_address_pairs:
-        mac = int(pair.mac)
-        macs.add(mac)
-        sources.add((mac, int(pair.prefix.version), int(pair.prefix.first), int(pair.prefix.netmask)))
+        mac, version, first = int(pair.mac), int(pair.prefix.version), int(pair.prefix.first)
+        mask = int(pair.prefix.netmask)
+        if mac and (first or mask != (IPV4_MASK if version == 4 else IPV6_MASK)):
+            macs.add(mac)
+            sources.add((mac, version, first, mask))
     sources.update((mac, 6, link_local(mac), IPV6_MASK) for mac in macs)
     return tuple(Source(*source) for source in sorted(sources))

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A small cloud as views: guests on hosts, each known everywhere its network is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from sdnctl import apps
+from sdnctl.flows.flow import Flow
+from sdnctl.flows.meters import MeterSpec
+from sdnctl.model.addresses import IPV4_MASK, IPV6_MASK, link_local
+from sdnctl.model.ids import HostKey, NetworkKey, Ofport, PortKey
+from sdnctl.model.network import NetworkType
+from sdnctl.model.views import (
+    CHUNK,
+    FloodChunk,
+    HostView,
+    LocalPort,
+    Neighbour,
+    NetworkView,
+    Source,
+    Station,
+    TunnelPeer,
+)
+from tests.apps.packets import mac, v4, v6
+
+TUNNEL = Ofport(100)
+PATCH = Ofport(101)
+
+
+def endpoint(host: int) -> int:
+    """192.168.0.HOST, where tunnels end."""
+    return 0xC0A80000 + host
+
+
+@dataclass(frozen=True)
+class Net:
+    key: int
+    type: NetworkType
+    segment: int | None
+
+
+@dataclass(frozen=True)
+class Guest:
+    """Guest n with the n-th of all addresses; `same_as` gives it the addresses of another number (other tenant)."""
+
+    number: int
+    net: Net
+    host: int
+    security: bool = True
+    dhcp: bool = True
+    pairs: tuple[Source, ...] = ()
+    same_as: int | None = None
+    ipv4: bool = True
+
+    @property
+    def addresses4(self) -> tuple[int, ...]:
+        return (v4(self.same_as or self.number),) if self.ipv4 else ()
+
+    @property
+    def addresses6(self) -> tuple[int, ...]:
+        return (v6(self.same_as or self.number),)
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        own = mac(self.number)
+        found = {Source(own, 4, address, IPV4_MASK) for address in self.addresses4}
+        found |= {Source(own, 6, address, IPV6_MASK) for address in self.addresses6}
+        found |= set(self.pairs)
+        found |= {Source(one, 6, link_local(one), IPV6_MASK) for one in {own, *(pair.mac for pair in self.pairs)}}
+        return tuple(sorted(found, key=lambda one: (one.mac, one.version, one.address, one.mask)))
+
+    @property
+    def macs(self) -> set[int]:
+        return {one.mac for one in self.sources}
+
+    def local(self) -> LocalPort:
+        return LocalPort(
+            PortKey(self.number),
+            NetworkKey(self.net.key),
+            Ofport(self.number),
+            mac(self.number),
+            self.sources,
+            self.security,
+            self.dhcp,
+        )
+
+    def neighbour(self, host: int) -> Neighbour:
+        return Neighbour(
+            PortKey(self.number),
+            NetworkKey(self.net.key),
+            mac(self.number),
+            self.addresses4,
+            (*self.addresses6, link_local(mac(self.number))),
+            Ofport(self.number) if host == self.host else None,
+        )
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """What every host of `guests` has to know."""
+
+    guests: tuple[Guest, ...]
+    hosts: tuple[int, ...] = (1, 2)
+    own: frozenset[int] = field(default_factory=frozenset)
+
+    def on(self, host: int, net: Net | None = None) -> list[Guest]:
+        return [one for one in self.guests if one.host == host and net in (None, one.net)]
+
+    def views(self, host: int) -> Iterator[object]:
+        yield HostView(HostKey(host), TUNNEL, (PATCH,))
+        for other in self.hosts:
+            if other != host:
+                yield TunnelPeer(HostKey(other), TUNNEL, endpoint(other))
+        for net in dict.fromkeys(guest.net for guest in self.on(host)):
+            yield from self._network(host, net)
+        for guest in self.on(host):
+            yield guest.local()
+
+    def _network(self, host: int, net: Net) -> Iterator[object]:
+        members = [guest for guest in self.guests if guest.net == net]
+        vxlan = net.type is NetworkType.VXLAN
+        others = sorted({guest.host for guest in members} - {host}) if vxlan else []
+        ofports = [Ofport(guest.number) for guest in self.on(host, net)]
+        open_ports = [Ofport(guest.number) for guest in self.on(host, net) if not guest.security]
+        numbers = sorted({ofport // CHUNK for ofport in ofports})
+        yield NetworkView(
+            NetworkKey(net.key),
+            net.type,
+            net.segment,
+            TUNNEL if vxlan else PATCH,
+            tuple(map(endpoint, others)),
+            tuple(numbers),
+            not all(guest.security for guest in members),
+        )
+        for number in numbers:
+            yield FloodChunk(
+                NetworkKey(net.key),
+                number,
+                tuple(sorted(one for one in ofports if one // CHUNK == number)),
+                tuple(sorted(one for one in open_ports if one // CHUNK == number)),
+            )
+        owners: dict[int, list[Guest]] = {}
+        for guest in members:
+            yield guest.neighbour(host)
+            for address in guest.macs:
+                owners.setdefault(address, []).append(guest)
+        for address, guests in owners.items():
+            first = guests[0]
+            key, network = PortKey(first.number), NetworkKey(net.key)
+            if len(guests) > 1:
+                yield Station(key, network, address, None, None, None, None)
+            elif first.host == host:
+                yield Station(key, network, address, Ofport(first.number), None, None, None)
+            elif vxlan:
+                yield Station(key, network, address, None, net.segment, TUNNEL, endpoint(first.host))
+
+
+def flows_of(view: object) -> tuple[Flow, ...]:
+    """All flows of a unit."""
+    match view:
+        case HostView():
+            return apps.host(view)
+        case TunnelPeer():
+            return apps.peer(view)
+        case NetworkView():
+            return apps.network(view)
+        case FloodChunk():
+            return apps.chunk(view)
+        case LocalPort():
+            return apps.port(view)
+        case Neighbour():
+            return apps.neighbour(view)
+        case Station():
+            return apps.station(view)
+    raise TypeError(view)
+
+
+def meters_of(view: object) -> tuple[MeterSpec, ...]:
+    return apps.port_meters(view) if isinstance(view, LocalPort) else ()

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The flows of each stage for one interesting case each, as an operator sees them with ovs-ofctl."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sdnctl.apps import classify, dhcp, output, port_security, responders, switching
+from sdnctl.model.ids import HostKey, NetworkKey, Ofport, PortKey
+from sdnctl.model.network import NetworkType
+from sdnctl.model.views import FloodChunk, HostView, NetworkView, Station, TunnelPeer
+from tests.apps.clouds import PATCH, TUNNEL, Guest, Net, endpoint
+from tests.apps.packets import mac, v4
+from tests.golden import Golden
+
+HOST = HostView(HostKey(1), TUNNEL, (PATCH,))
+GREEN = Net(1, NetworkType.VXLAN, 5000)
+VM = Guest(1, GREEN, 1).local()
+VXLAN = NetworkView(
+    NetworkKey(1), NetworkType.VXLAN, 5000, TUNNEL, (endpoint(2), endpoint(3)), (0, 2), floods_unknown=False
+)
+VLAN = NetworkView(NetworkKey(2), NetworkType.VLAN, 300, PATCH, (), (0,), floods_unknown=False)
+FLAT = NetworkView(NetworkKey(3), NetworkType.FLAT, None, PATCH, (), (0,), floods_unknown=True)
+
+
+def test_classify(golden: Golden) -> None:
+    """A port, a tunnel peer and one network of each kind."""
+    flows = [*classify.host_flows(HOST), *classify.peer_flows(TunnelPeer(HostKey(2), TUNNEL, endpoint(2)))]
+    for network in (VXLAN, VLAN, FLAT):
+        flows += classify.network_flows(network)
+    golden.check("classify/three_networks", [*flows, *classify.port_flows(VM)])
+
+
+def test_port_security_of_a_host(golden: Golden) -> None:
+    golden.check("port_security/host", port_security.host_flows(HOST))
+
+
+def test_port_security_of_a_port(golden: Golden) -> None:
+    """One IPv4 and one IPv6 address."""
+    golden.check("port_security/port", port_security.port_flows(VM))
+
+
+def test_port_security_of_a_port_with_pairs(golden: Golden) -> None:
+    """A prefix under the port's own MAC, and an address under another one."""
+    pairs = tuple(one for one in Guest(3, GREEN, 1, pairs=_PAIRS).sources if one.version == 4)
+    golden.check("port_security/pairs", port_security.port_flows(replace(VM, sources=pairs)))
+
+
+_PAIRS = (
+    replace(VM.sources[0], mac=mac(3), version=4, address=v4(0x80), mask=0xFFFFFFF0),
+    replace(VM.sources[0], mac=mac(0x83), version=4, address=v4(0x93), mask=0xFFFFFFFF),
+)
+
+
+def test_port_security_off(golden: Golden) -> None:
+    golden.check("port_security/off", port_security.port_flows(replace(VM, port_security=False)))
+
+
+def test_responders(golden: Golden) -> None:
+    """A host, a local port and what is known of two neighbours."""
+    flows = [*responders.host_flows(HOST), *responders.port_flows(VM)]
+    for guest in (Guest(1, GREEN, 1), Guest(6, GREEN, 2)):
+        flows += responders.neighbour_flows(guest.neighbour(1))
+    golden.check("responders/two_neighbours", flows)
+
+
+def test_dhcp(golden: Golden) -> None:
+    """A port with a lease, and one without: it has no flow of its own."""
+    without = replace(VM, key=PortKey(2), ofport=Ofport(2), dhcp=False)
+    flows = [*dhcp.host_flows(HOST), *dhcp.port_flows(VM), *dhcp.port_flows(without)]
+    golden.check("dhcp/two_ports", flows)
+    assert [(spec.id, spec.pktps, spec.burst) for spec in dhcp.port_meters(VM)] == [(1, 20, 40)]
+    assert dhcp.port_meters(without) == ()
+
+
+def test_switching_of_a_host(golden: Golden) -> None:
+    golden.check("switching/host", switching.host_flows(HOST))
+
+
+def test_switching_of_a_tunnelled_network(golden: Golden) -> None:
+    """Two other hosts, two chunks of local ports, a MAC here, one there, one that two ports may use."""
+    flows = [*switching.network_flows(VXLAN)]
+    flows += switching.chunk_flows(FloodChunk(NetworkKey(1), 0, (Ofport(1), Ofport(2))))
+    flows += switching.chunk_flows(FloodChunk(NetworkKey(1), 2, (Ofport(130),)))
+    for number, ofport, peer in ((1, Ofport(1), None), (6, None, endpoint(2)), (9, None, None)):
+        station = Station(PortKey(number), NetworkKey(1), mac(number), ofport, None, None, peer)
+        flows += switching.station_flows(station)
+    golden.check("switching/vxlan", flows)
+
+
+def test_switching_of_a_tagged_network(golden: Golden) -> None:
+    golden.check("switching/vlan", switching.network_flows(VLAN))
+
+
+def test_switching_of_a_flat_network_with_an_open_port(golden: Golden) -> None:
+    """Unknown MACs are flooded, but only the port whose security is off gets a copy."""
+    chunk = FloodChunk(NetworkKey(3), 0, (Ofport(21), Ofport(22), Ofport(23)), (Ofport(22),))
+    golden.check("switching/flat_open", [*switching.network_flows(FLAT), *switching.chunk_flows(chunk)])
+
+
+def test_switching_without_underlay(golden: Golden) -> None:
+    """No tunnel address, no mapped bridge: local traffic works, the rest is dropped and says why."""
+    flows = []
+    for network in (VXLAN, VLAN):
+        alone = replace(network, underlay_ofport=None)
+        flows += [*classify.network_flows(alone), *switching.network_flows(alone)]
+    golden.check("switching/no_underlay", flows)
+
+
+def test_output(golden: Golden) -> None:
+    golden.check("output/port", [*output.host_flows(HOST), *output.port_flows(VM)])

@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What holds for every cloud: who may give which flow, how many, and that nothing falls through."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sdnctl import apps
+from sdnctl.apps import classify, dhcp, output, port_security, responders, switching
+from sdnctl.flows.action import Goto, Resubmit
+from sdnctl.flows.flow import Flow
+from sdnctl.flows.match import Match
+from sdnctl.flows.pipeline import App, Reason, Table, read_cookie
+from sdnctl.flows.wire import encode
+from sdnctl.model.ids import HostKey
+from sdnctl.model.network import NetworkType
+from sdnctl.model.views import HostView, LocalPort, Neighbour, Source, Station
+from tests.apps.clouds import Cloud, Guest, Net, flows_of, meters_of
+from tests.apps.conftest import CLOUD
+from tests.apps.packets import mac, v4, v6
+
+STAGES = (classify, port_security, responders, dhcp, switching, output)
+
+nets = st.one_of(
+    st.builds(Net, st.just(1), st.just(NetworkType.VXLAN), st.just(5000)),
+    st.builds(Net, st.just(2), st.just(NetworkType.VLAN), st.just(300)),
+    st.builds(Net, st.just(3), st.just(NetworkType.FLAT), st.none()),
+    st.builds(Net, st.just(4), st.just(NetworkType.VXLAN), st.just(5001)),
+)
+
+
+@st.composite
+def pairs(draw: st.DrawFn) -> Source:
+    """An allowed address pair; its prefix may be everything, its MAC may be somebody else's."""
+    version, bits = draw(st.sampled_from(((4, 32), (6, 128))))
+    length = draw(st.sampled_from((0, 8, bits - 4, bits)))
+    mask = (1 << bits) - (1 << bits - length)
+    address = {4: v4, 6: v6}[version](draw(st.integers(1, 200)))
+    return Source(mac(draw(st.integers(1, 200))), version, address & mask, mask)
+
+
+@st.composite
+def clouds(draw: st.DrawFn) -> Cloud:
+    numbers = draw(st.lists(st.integers(1, 200), unique=True, min_size=1, max_size=8))
+    guests = [
+        Guest(
+            number,
+            draw(nets),
+            draw(st.integers(1, 3)),
+            security=draw(st.booleans()),
+            dhcp=draw(st.booleans()),
+            pairs=tuple(draw(st.lists(pairs(), max_size=3))),
+            ipv4=draw(st.booleans()),
+        )
+        for number in numbers
+        if number not in (100, 101)
+    ]
+    return Cloud(tuple(guests), (1, 2, 3))
+
+
+def flows_on(cloud: Cloud, host: int) -> list[Flow]:
+    return [flow for view in cloud.views(host) for flow in flows_of(view)]
+
+
+@given(clouds())
+def test_no_two_units_give_one_key(cloud: Cloud) -> None:
+    """Or the switch would keep whichever came last, and deleting one unit would delete the other's."""
+    for host in cloud.hosts:
+        counted = Counter(encode(flow).key for flow in flows_on(cloud, host))
+        assert [key.hex() for key, count in counted.items() if count > 1] == []
+
+
+@given(clouds())
+def test_equal_views_give_equal_flows(cloud: Cloud) -> None:
+    for view, same in zip(cloud.views(1), cloud.views(1), strict=True):
+        assert view == same
+        assert [encode(one) for one in flows_of(view)] == [encode(one) for one in flows_of(same)]
+
+
+@given(clouds())
+def test_drops_and_only_drops_have_a_reason(cloud: Cloud) -> None:
+    for flow in flows_on(cloud, 1):
+        found = read_cookie(flow.cookie)
+        assert found is not None
+        assert (found[1] is Reason.NONE) == bool(flow.actions), flow.text()
+
+
+@given(clouds())
+def test_meters_in_use_exist(cloud: Cloud) -> None:
+    views = list(cloud.views(1))
+    there = [spec.id for view in views for spec in meters_of(view)]
+    used = [int(one) for flow in flows_on(cloud, 1) for one in re.findall(r"meter:(\d+)", flow.text())]
+    assert sorted(there) == sorted(set(used))
+
+
+@given(clouds())
+def test_jumps_lead_to_a_table_that_has_flows(cloud: Cloud) -> None:
+    flows = flows_on(cloud, 1)
+    filled = {flow.table for flow in flows}
+    for flow in flows:
+        for action in flow.actions:
+            if isinstance(action, Goto | Resubmit):
+                assert action.table in filled, flow.text()
+
+
+@given(clouds())
+def test_flows_on_a_host_are_of_its_own_networks(cloud: Cloud) -> None:
+    """A host without a port of a network carries nothing of it (requirement S32)."""
+    alone = Cloud(tuple(guest for guest in cloud.guests if guest.net in [one.net for one in cloud.on(1)]), cloud.hosts)
+    assert {flow.text() for flow in flows_on(cloud, 1)} == {flow.text() for flow in flows_on(alone, 1)}
+
+
+@pytest.mark.parametrize("table", Table, ids=lambda table: table.name.lower())
+def test_every_table_has_a_miss(table: Table) -> None:
+    """Even on a host that has nothing, so that nothing is dropped without being counted under a reason."""
+    misses = [flow for flow in apps.host(HostView(HostKey(1), None)) if flow.table == table and flow.priority == 0]
+    assert [flow.match for flow in misses] == [Match()]
+
+
+@pytest.mark.parametrize("module", STAGES, ids=lambda module: module.__name__.rpartition(".")[2])
+def test_header_tells_the_tables_and_priorities_of_the_flows(module: object) -> None:
+    """What the docstring lists is what there is: same tables, same priorities, same jumps and reasons in each."""
+    told: dict[tuple[str, int], str] = {}
+    table = ""
+    for line in (inspect.getdoc(module) or "").splitlines():
+        if found := re.match(r" +table ([A-Z_]+)", line):
+            table = found.group(1)
+        elif (found := re.match(r" +prio +(\d+) +(.*)", line)) and table:
+            key = table, int(found.group(1))
+            told[key] = f"{told.get(key, '')} {found.group(2)}"
+    given_flows = [
+        flow for host in (1, 2) for flow in flows_on(CLOUD, host) if flow.cookie >> 48 & 0xFF == app_of(module)
+    ]
+    alone = HostView(HostKey(3), None)
+    given_flows += [flow for flow in apps.host(alone) if flow.cookie >> 48 & 0xFF == app_of(module)]
+    there = {(Table(flow.table).name, flow.priority) for flow in given_flows}
+    assert there <= set(told), "flows that the docstring does not tell"
+    for flow in given_flows:
+        words = told[Table(flow.table).name, flow.priority]
+        found_reason = read_cookie(flow.cookie)
+        assert found_reason is not None
+        if found_reason[1]:
+            assert found_reason[1].name in words, (words, flow.text())
+        for action in flow.actions:
+            if isinstance(action, Goto | Resubmit):
+                assert Table(action.table).name in words, (words, flow.text())
+
+
+def app_of(module: object) -> App:
+    return App[str(getattr(module, "__name__", "")).rpartition(".")[2].upper()]
+
+
+@pytest.mark.parametrize("app", [app for app in App if app is not App.PIPELINE], ids=lambda app: app.name.lower())
+def test_every_app_is_a_module(app: App) -> None:
+    """A cookie leads to the file that explains the flow."""
+    assert importlib.import_module(f"sdnctl.apps.{app.name.lower()}") in STAGES
+
+
+def test_a_remote_port_costs_four_flows() -> None:
+    """With an IPv4 and an IPv6 address: station, ARP, ND of the address and of its link-local one."""
+    remote = [
+        flow
+        for view in CLOUD.views(1)
+        if isinstance(view, Neighbour | Station) and view.key == 6
+        for flow in flows_of(view)
+    ]
+    assert len(remote) == 4, [flow.text() for flow in remote]
+
+
+def test_a_local_port_costs_22_flows() -> None:
+    """The same with what lets it send: classify, port security, DHCP, output."""
+    local = [
+        flow
+        for view in CLOUD.views(1)
+        if isinstance(view, LocalPort | Neighbour | Station) and view.key == 1
+        for flow in flows_of(view)
+    ]
+    assert len(local) == 22, [flow.text() for flow in local]
+
+
+def test_removing_a_pair_removes_exactly_its_flows() -> None:
+    guest = Guest(1, Net(1, NetworkType.VXLAN, 5000), 1)
+    pair = Source(mac(1), 4, v4(77), 0xFFFFFFFF)
+    with_pair = {flow.text() for flow in apps.port(Guest(1, guest.net, 1, pairs=(pair,)).local())}
+    without = {flow.text() for flow in apps.port(guest.local())}
+    assert without < with_pair
+    assert all("10.0.0.77" in text for text in with_pair - without)
+    assert len(with_pair - without) == 3
