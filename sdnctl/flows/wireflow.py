@@ -46,6 +46,8 @@ ANY: Final = 0xFFFFFFFF
 NO_BUFFER: Final = 0xFFFFFFFF
 _APPLY_ACTIONS: Final = 4
 
+_MOST: Final = 0xF000
+"""Bytes of actions that fit into a message (64 KiB) together with the longest match and the head of a bundle."""
 _FIRST: Final = Action.FIRST
 _LAST: Final = Action.LAST
 _new: Final = tuple.__new__  # a third of the time of calling a named tuple
@@ -57,7 +59,6 @@ _HEADER: Final = struct.Struct("!BBHI")
 _FLOW_MOD: Final = struct.Struct("!BBHI QQ BB HHH III HH HH").pack
 _FLOW_REQUEST: Final = struct.Struct("!BBHI HH4x B3x II4x QQ HH4x").pack
 _STAT: Final = struct.Struct("!H10x2s10xQQQ2xH").unpack_from
-_PADS: Final = tuple(bytes(-length % 8) for length in range(8))
 _MATCH_PADS: Final = tuple(bytes(-(length + 4) % 8) for length in range(8))
 
 
@@ -70,6 +71,8 @@ def encode(flow: Flow) -> WireFlow:
         last = wires.pop() if wires and actions[-1].place == _LAST else b""
         if wires:
             body = b"".join(wires)
+            if len(body) > _MOST:
+                raise ValueError(f"{len(actions)} actions of {len(body)} bytes do not fit into one message")
             instructions = b"%b%b%b%b" % (first, _INSTRUCTION(_APPLY_ACTIONS, len(body) + 8), body, last)
         else:
             instructions = first + last
@@ -85,26 +88,10 @@ def add_message(wire: WireFlow, xid: int = 0) -> bytes:
     length = len(key) - 3
     pad = _MATCH_PADS[length & 7]
     total = 52 + length + len(pad) + len(body)
+    priority = key[1] << 8 | key[2]
     head = _FLOW_MOD(
-        VERSION,
-        FLOW_MOD,
-        total,
-        xid,
-        cookie,
-        0,
-        key[0],
-        ADD,
-        0,
-        0,
-        key[1] << 8 | key[2],
-        NO_BUFFER,
-        ANY,
-        ANY,
-        0,
-        0,
-        1,
-        length + 4,
-    )
+        VERSION, FLOW_MOD, total, xid, cookie, 0, key[0], ADD, 0, 0, priority, NO_BUFFER, ANY, ANY, 0, 0, 1, length + 4,
+    )  # fmt: skip
     return b"%b%b%b%b" % (head, key[3:], pad, body)
 
 

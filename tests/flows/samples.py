@@ -162,7 +162,7 @@ ACTIONS: dict[type[Action], Callable[[], Iterator[tuple[Match, tuple[Action, ...
     Group: lambda: iter([_any(Group(5))]),
     Meter: lambda: iter([_any(Meter(7)), _any(Meter(7), Output(1)), _any(Meter(0x10001), Output(1), Goto(253))]),
     Goto: lambda: iter([_any(Goto(253)), _any(Output(1), Goto(200))]),
-    Conjunction: lambda: iter([_any(Conjunction(5, 1, 2)), _any(Conjunction(5, 2, 2), Conjunction(0xFFFFFFFF, 64, 64))]),
+    Conjunction: lambda: iter([_any(Conjunction(5, 1, 2)), _any(Conjunction(5, 2, 2), Conjunction(7, 64, 64))]),
     CtClear: lambda: iter([_any(CtClear())]),
     Ct: lambda: iter(
         [
