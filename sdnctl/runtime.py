@@ -215,6 +215,9 @@ class _HttpProtocol(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]  # eventl
         environ[HANG_UP] = self._hang_up
         return environ
 
+    def log_message(self, *_: object) -> None:
+        """Say nothing: what is no HTTP is answered 400, and could fill the log."""
+
     def _hang_up(self) -> None:
         self.close_connection = 1
         self._is_unread = True
@@ -222,7 +225,11 @@ class _HttpProtocol(eventlet.wsgi.HttpProtocol):  # type: ignore[misc]  # eventl
     def finish(self) -> None:
         if self._is_unread:
             self._linger()
-        super().finish()
+        try:
+            super().finish()
+        finally:
+            # Left open when the rest of an answer cannot be written, and with it the socket.
+            self.rfile.close()
 
     def _linger(self) -> None:
         """Let the client read the answer: closing with input unread would reset the connection under it."""

@@ -108,7 +108,8 @@ class Application:
 
     def _handle(self, request: Request, request_id: str, seen: dict[str, str]) -> Reply:
         environ = request.environ
-        if len(environ.get("RAW_PATH_INFO", environ["PATH_INFO"])) + len(environ["QUERY_STRING"]) > self._limits.url:
+        size = len(environ.get("RAW_PATH_INFO") or environ["PATH_INFO"]) + len(environ.get("QUERY_STRING", ""))
+        if size > self._limits.url:
             raise HttpError(414, "HTTPRequestURITooLong", f"The URL is longer than {self._limits.url} characters.")
         path = decoded_path(request)
         try:

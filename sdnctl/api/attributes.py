@@ -53,7 +53,7 @@ def _shown(value: object) -> str:
         case None | bool():
             return {None: "null", True: "true", False: "false"}[value]
         case str():
-            return ascii(value) if len(value) <= _SHOWN else f"{ascii(value[:_SHOWN])}..."
+            return ascii(value) if len(value) <= _SHOWN else f"{value[:_SHOWN]!a}..."
         case list():
             return f"a list of {len(value)}"
         case dict():
