@@ -36,6 +36,8 @@ from sdnctl.sync.world import World
 
 FOLLOW_S: Final = 1.0
 """How often the journal is looked at when nobody says that there is something new."""
+FETCHED: Final = 100
+"""Objects read from the store at once."""
 REMEMBERED_BATCHES: Final = 4096
 UNKNOWN_CONNECTIONS: Final = 64
 """Connections kept waiting for a host that knows them; the oldest is closed for a further one."""
@@ -114,7 +116,9 @@ class Fabric:
         self._batches: deque[_Batch] = deque(maxlen=REMEMBERED_BATCHES)
         self._batch = _Batch(Revision(0))
         self._plugs_changed: set[str] = set()
-        self._follower: runtime.Task | None = None
+        self._reports: dict[str, tuple[HostFacts | None, str]] = {}
+        self._reported = runtime.Latch()
+        self._readers: list[runtime.Task] = []
         self.world.on_dirty = self._on_dirty
         self.world.on_binding = self._on_binding
         self.world.on_plugs = self._plugs_changed.add
@@ -139,12 +143,12 @@ class Fabric:
         for host in contents.hosts:
             self._host_added(host)
         self._plugs_changed.clear()
-        self._follower = runtime.spawn(self._follow)
+        self._readers = [runtime.spawn(self._follow), runtime.spawn(self._read_reports)]
 
     def stop(self) -> None:
         """End all tasks; every switch keeps what it has."""
-        if self._follower is not None:
-            self._follower.stop()
+        for reader in self._readers:
+            reader.stop()
         for task in self.tasks.values():
             task.stop()
         for link in self._links.values():
@@ -176,12 +180,17 @@ class Fabric:
         touched: dict[str, dict[str, None]] = {}
         for change in changes:
             touched.setdefault(change.kind, {})[change.id] = None
-        found = {kind: self._store.fetch(kind, ids) for kind, ids in touched.items() if kind in KINDS}
         self._batch = _Batch(last)
-        self.world.revision = last
         for kind in KINDS:
-            for object_id in touched.get(kind, ()):
-                self._put(kind, object_id, found[kind].get(object_id))
+            ids = tuple(touched.get(kind, ()))
+            for start in range(0, len(ids), FETCHED):
+                some = ids[start : start + FETCHED]
+                found = self._store.fetch(kind, some)
+                runtime.give_way()
+                for object_id in runtime.in_slices(some):
+                    self._put(kind, object_id, found.get(object_id))
+        # Only now: while some of the batch is missing, nobody may be told that it was carried out.
+        self.world.revision = last
         self._batches.append(self._batch)
         self._plug()
         self._tell_waiters()
@@ -244,15 +253,27 @@ class Fabric:
             link.stop()
 
     def _on_facts(self, host_id: str, facts: HostFacts | None, reason: str) -> None:
-        """Called by the host's OVSDB session."""
-        if host_id not in self.tasks:
-            return
+        """Called by the host's OVSDB session: the last word counts, and somebody else works on it."""
+        self._reports[host_id] = (facts, reason)
+        self._reported.wake()
+
+    def _read_reports(self) -> None:
+        while True:
+            self._reported.wait()
+            while self._reports:
+                host_id, (facts, reason) = self._reports.popitem()
+                if host_id in self.tasks:
+                    self._take_report(host_id, facts, reason)
+
+    def _take_report(self, host_id: str, facts: HostFacts | None, reason: str) -> None:
         self._link_errors[host_id] = reason
         if facts is None:
             self.world.set_unreachable(host_id)
             return
         is_first = host_id not in self.world.facts
         self.world.set_facts(host_id, facts)
+        if host_id not in self.tasks:
+            return
         for connection in tuple(self._unknown):
             self._match(connection)
         current = self.tasks[host_id].connection
@@ -336,8 +357,8 @@ class Fabric:
         task = self.tasks.get(host_id)
         if task is not None and task.connection is connection:
             log.info("switch disconnected", host=task.host.name, reason=reason)
-            self.world.set_switch_ports(host_id, None)
             task.detach(connection)
+            self.world.set_switch_ports(host_id, None)
 
     def _on_packet_in(
         self, host_id: str, connection: SwitchConnection, in_port: int, cookie: int, frame: bytes

@@ -190,7 +190,7 @@ class HostTask:
     def _serve(self) -> None:
         """Serve one connection until it ends."""
         connection = self.connection
-        if connection is None or not connection.is_open or self.host.id not in self._world.facts:
+        if connection is None or not connection.is_open or not self._world.is_read(self.host.id):
             self._latch.wait(None)
             return
         self._enter(Event.CONNECTED)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One host's tables as we know them: which unit yields which flows, and the difference to what should be.
 
-Pure bookkeeping, in wire form, so that comparing is comparing bytes. Two ways lead to a delta:
+Bookkeeping in wire form, so that comparing is comparing bytes. Two ways lead to a delta:
 
     catch_up()   everything we want against everything read back from the switch    (after connecting)
     update()     some units' new flows against the same units' flows of before      (from then on)
@@ -17,6 +17,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from sdnctl import runtime
 from sdnctl.flows.pipeline import COOKIE_MAGIC
 from sdnctl.flows.wire import MeterSpec, WireFlow
 from sdnctl.sync.units import Unit
@@ -75,7 +76,7 @@ class Tables:
         delta = Delta()
         kept: set[bytes] = set()
         meters = {**have_meters, **{number: spec for number, (_, spec) in self._meters.items()}}
-        for unit, compiled in want.items():
+        for unit, compiled in runtime.in_slices(want.items()):
             for flow in compiled.flows:
                 kept.add(flow.key)
                 if have.get(flow.key) != flow:
@@ -126,13 +127,13 @@ class Tables:
 
     def confirmed(self, changes: Mapping[Unit, Compiled]) -> None:
         """The switch has these units now."""
-        for unit in changes:
+        for unit in runtime.in_slices(changes):
             old = self.units.pop(unit, NOTHING)
             self._flow_count -= len(old.flows)
             for meter in old.meters:
                 if self._meters.get(meter.id, (None,))[0] == unit:
                     del self._meters[meter.id]
-        for unit, new in changes.items():
+        for unit, new in runtime.in_slices(changes.items()):
             if new.flows or new.meters:
                 self.units[unit] = new
                 self._flow_count += len(new.flows)

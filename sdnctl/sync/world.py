@@ -4,8 +4,9 @@
     intent (from the store)  --->  apply()                                   view(host, unit)  --->  apps
     facts (from the hosts)   --->  set_facts(), set_switch_ports()    --->   take_dirty(host)  --->  host task
 
-Everything in here is in memory, is changed by one task at a time (no method gives way to another task), and can be
-rebuilt from the store and the hosts. A port is *served* when it is bound to a host and both it and its network are
+Everything in here is in memory and can be rebuilt from the store and the hosts. No method gives way to another task,
+save those that take a host's report, where thousands of ports may have to be bound: they do so between two ports, and
+`is_read` tells when they are through. A port is *served* when it is bound to a host and both it and its network are
 administratively up: only served ports have flows. Every index below holds served ports only, except `claims`.
 
 The law this file has to keep: after any sequence of calls, the units named dirty since a host's tables were computed
@@ -24,6 +25,7 @@ from typing import Final
 
 from netaddr import EUI
 
+from sdnctl import runtime
 from sdnctl.apps import leases
 from sdnctl.model.addresses import link_local, sources_of
 from sdnctl.model.host import Host, HostFacts, Interface
@@ -134,6 +136,7 @@ class World:
         self._host_named: dict[str, str] = {}
         self._presumed: dict[str, set[str]] = defaultdict(set)
         self._unreachable: set[str] = set()
+        self._read: set[str] = set()
         self.plugs: dict[str, dict[str, Port]] = defaultdict(dict)
         """host name -> port id -> port whose interface sdnctl is to make there."""
         self.on_plugs: Callable[[str], None] = lambda _host_name: None
@@ -166,6 +169,7 @@ class World:
         del self._by_key["host", host.key]
         for index in (self.facts, self._switch_ports, self._dirty, self._refused, self._networks_on, self._at_ofport):
             index.pop(host_id, None)
+        self._read.discard(host_id)
         for other in self.hosts:
             self._mark(other, Unit(UnitKind.PEER, host_id))
 
@@ -241,8 +245,14 @@ class World:
         self._read_claims(host_id, first=old is None)
         if old is None:
             self._unreachable.discard(host_id)
-            for port_id in self._presumed.pop(host_id, ()):
+            for port_id in runtime.in_slices(self._presumed.pop(host_id, ())):
                 self._resolve(port_id, changed=False)
+            if host_id in self.hosts:
+                self._read.add(host_id)
+
+    def is_read(self, host_id: str) -> bool:
+        """Whether all that the host reported has found its place since we started."""
+        return host_id in self._read
 
     def set_unreachable(self, host_id: str) -> None:
         """A host could not be read. What is presumed of it now gives way to any claim of another host."""
@@ -426,9 +436,9 @@ class World:
                 self._claims[iface_id][host_id, name] = claim
                 changed.add(iface_id)
         self._claims_of[host_id] = have
-        for iface_id in changed:
+        for iface_id in runtime.in_slices(changed):
             self._resolve(iface_id, changed=False)
-            if not self._claims[iface_id]:
+            if not self._claims.get(iface_id, True):
                 del self._claims[iface_id]
 
     def _resolve(self, port_id: str, *, changed: bool) -> None:
