@@ -14,7 +14,7 @@ from typing import ClassVar, Final
 from sdnctl.flows import notation
 from sdnctl.flows.conntrack import Ct, CtClear, CtNat
 from sdnctl.flows.fields import Fact, Field, Notation, Part
-from sdnctl.flows.instruction import LAST_TABLE, Action, Goto, Meter, nicira, part_of
+from sdnctl.flows.instruction import LAST_TABLE, Action, Goto, Meter, nicira, part_of, table_name
 from sdnctl.flows.registers import Slot
 
 __all__ = [
@@ -268,6 +268,9 @@ class Resubmit(Action):
 
     def text(self) -> str:
         return f"resubmit(,{self.table:d})"
+
+    def named_text(self) -> str:
+        return f"resubmit(,{table_name(self.table)})"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -14,7 +14,7 @@ from typing import ClassVar, Final
 
 from sdnctl.flows import notation
 from sdnctl.flows.fields import Fact, Part
-from sdnctl.flows.instruction import LAST_TABLE, Action, nicira, part_of
+from sdnctl.flows.instruction import LAST_TABLE, Action, nicira, part_of, table_name
 from sdnctl.flows.registers import Slot
 
 _KINDS: Final = {"": 0, "src": 1, "dst": 2}
@@ -131,13 +131,19 @@ class Ct(Action):
         self.seal(wire, needs & ~Fact.CONNECTION)
 
     def text(self) -> str:
+        return self._text(None if self.table is None else str(int(self.table)))
+
+    def named_text(self) -> str:
+        return self._text(None if self.table is None else table_name(self.table))
+
+    def _text(self, table: str | None) -> str:
         parts = []
         if self.commit:
             parts.append("commit")
         if self.force:
             parts.append("force")
-        if self.table is not None:
-            parts.append(f"table={self.table:d}")
+        if table is not None:
+            parts.append(f"table={table}")
         if not isinstance(self.zone, int):
             parts.append(f"zone={part_of(self.zone).text()}")
         elif self.zone:

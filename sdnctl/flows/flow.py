@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, Self
 
 from sdnctl.flows.action import Action, Conjunction, Ct, Goto, PopVlan, PushVlan
 from sdnctl.flows.fields import Fact
-from sdnctl.flows.instruction import LAST_TABLE, table_text
+from sdnctl.flows.instruction import LAST_TABLE, table_name
 from sdnctl.flows.match import Match
 from sdnctl.flows.pipeline import COOKIE_MAGIC, Owner, Reason, Table
 
@@ -48,8 +48,11 @@ class Flow(_Parts):
         return tuple.__new__(cls, (table, priority, match, actions, cookie))
 
     def text(self, *, names: bool = False) -> str:
-        """The line that `ovs-ofctl --no-stats dump-flows` prints for it, without the leading space."""
-        actions = ",".join([action.text() for action in self.actions])
+        """The line that `ovs-ofctl --no-stats dump-flows` prints for it, without the leading space.
+
+        `names`: with tables by name, as ovs-ofctl prints it with --names.
+        """
+        actions = ",".join([action.named_text() if names else action.text() for action in self.actions])
         return line(self.table, self.priority, self.match.text(), actions, self.cookie, names=names)
 
 
@@ -57,7 +60,7 @@ def line(table: int, priority: int, match: str, actions: str, cookie: int, *, na
     """A flow as ovs-ofctl writes it, of its parts."""
     tests = match if priority == DEFAULT_PRIORITY else f"priority={priority},{match}".rstrip(",")
     owner = f"cookie={cookie:#x}, " if cookie else ""
-    place = f"table={table_text(table, names=names)}, " if table or names else ""
+    place = f"table={table_name(table) if names else int(table)}, " if table or names else ""
     return f"{owner}{place}{tests}{' ' if tests else ''}actions={actions or 'drop'}"
 
 

@@ -69,6 +69,10 @@ class Action(metaclass=_Interned):
         """As ovs-ofctl prints it."""
         raise NotImplementedError
 
+    def named_text(self) -> str:
+        """The same with tables by name."""
+        return self.text()
+
 
 def nicira(subtype: int, payload: bytes) -> bytes:
     """An action of the Nicira extension, padded to a multiple of 8 bytes."""
@@ -85,11 +89,12 @@ def part_of(place: Field | Slot | Part) -> Part:
     return place.part if isinstance(place, Slot) else whole(place)
 
 
-def table_text(table: int, *, names: bool = False) -> str:
-    """The table's number, or its name as it is written into the switch's database."""
-    if names and table in Table._value2member_map_:
-        return Table(table).name.lower()
-    return str(int(table))
+def table_name(table: int) -> str:
+    """The table's name as it stands in the switch's database and as ovs-ofctl writes it; its number if it has none."""
+    if table not in Table._value2member_map_:
+        return str(int(table))
+    name = Table(table).name.lower()
+    return name if name.isalnum() else f'"{name}"'
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,6 +112,9 @@ class Goto(Action):
 
     def text(self) -> str:
         return f"goto_table:{self.table:d}"
+
+    def named_text(self) -> str:
+        return f"goto_table:{table_name(self.table)}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bytes that are none of ours: refused by ValueError or shown in hexadecimal, nothing else ever happens."""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sdnctl.flows.flow import Flow
+from sdnctl.flows.wire import (
+    GroupSpec,
+    WireFlow,
+    WireGroup,
+    add_message,
+    decode,
+    decode_group,
+    encode,
+    encode_group,
+    parse_flow_counters,
+    parse_flow_stats,
+    parse_group_desc,
+    parse_meter_config,
+    wire_text,
+)
+from tests.flows import strategies
+
+
+def entry_of(flow: Flow) -> bytes:
+    """The flow as a switch lists it."""
+    message = add_message(encode(flow))
+    rest = message[48:]
+    head = struct.pack(
+        "!HBxIIHHHHH2xQQQ", 48 + len(rest), flow.table, 1, 2, flow.priority, 0, 0, 0, 0, flow.cookie, 3, 4
+    )
+    return head + rest
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> bytes:
+    """A list of flows with some bytes changed or cut off."""
+    data = bytearray(b"".join(entry_of(flow) for flow in draw(st.lists(strategies.flows(), max_size=3))))
+    for _ in range(draw(st.integers(0, 3))):
+        if data:
+            data[draw(st.integers(0, len(data) - 1))] = draw(st.integers(0, 255))
+    return bytes(data[: draw(st.integers(0, len(data)))])
+
+
+@given(st.lists(strategies.flows(), max_size=5))
+def test_flow_list_is_read(flows: list[Flow]):
+    body = b"".join(entry_of(flow) for flow in flows)
+    assert list(parse_flow_stats(body)) == [encode(flow) for flow in flows]
+    assert list(parse_flow_counters(body)) == [(encode(flow), 3, 4) for flow in flows]
+
+
+@given(damaged() | st.binary(max_size=200))
+def test_damaged_flow_list(body: bytes):
+    with contextlib.suppress(ValueError):
+        for wire in parse_flow_stats(body):
+            assert wire_text(wire)
+            with contextlib.suppress(ValueError):
+                assert encode(decode(wire)) == wire
+    for reader in (parse_flow_counters, parse_group_desc, parse_meter_config):
+        with contextlib.suppress(ValueError):
+            list(reader(body))
+
+
+@given(st.binary(min_size=3, max_size=60), st.binary(max_size=60))
+def test_any_bytes_have_a_text(key: bytes, instructions: bytes):
+    assert wire_text(WireFlow(key, 0, instructions))
+
+
+@given(st.binary(max_size=60))
+def test_any_group(buckets: bytes):
+    with contextlib.suppress(ValueError):
+        group = WireGroup(1, 0, buckets)
+        assert encode_group(decode_group(group)) == group
+
+
+def test_unknown_parts_show_in_hexadecimal():
+    """Somebody else's flow with MPLS labels and a learn action still shows what we know of it."""
+    known = bytes.fromhex("8000000400000005")
+    unknown = bytes.fromhex("80004404000003e8")
+    actions = bytes.fromhex("0004001800000000 0000001000000001ffff000000000000".replace(" ", ""))
+    strange = bytes.fromhex("0004001000000000 ffff000800001234".replace(" ", ""))
+    wire = WireFlow(b"\x05\x00\x09" + known + unknown, 0x77, actions)
+    head = "cookie=0x77, table=5, priority=9,in_port=5,oxm=0x80004404000003e8 "
+    assert wire_text(wire) == head + "actions=action=0x0000001000000001ffff000000000000"
+    assert wire_text(wire._replace(instructions=strange)).endswith("actions=action=0xffff000800001234")
+    with pytest.raises(ValueError, match="none of ours"):
+        decode(wire)
+
+
+def test_foreign_group():
+    with pytest.raises(ValueError, match="not one of"):
+        decode_group(WireGroup(1, 1, b""))
+    spec = GroupSpec(1, "all", ())
+    assert decode_group(encode_group(spec)) == spec
+    assert spec.text() == "group_id=1,type=all"
