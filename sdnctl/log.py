@@ -44,10 +44,10 @@ _OURS: Final = "sdnctl"
 _NO_FIELDS: Final[Mapping[str, object]] = MappingProxyType({})
 _SECRET_NAME: Final = re.compile(r"token|secret|password|passwd|authorization|private_key", re.IGNORECASE)
 _SECRET_TEXT: Final = re.compile(
-    # A header, variable or JSON key that holds one; the password of a URL; a Keystone token.
+    # A header, variable or JSON key that holds one; the password of a URL; a token of ours; a token of Keystone.
     r"""(?P<name>(?:token|secret|password|authorization)["']?\s*[:=]\s*["']?(?:bearer\s+)?)[^\s"',;&]+"""
     r"""|(?P<user>://[^:/@\s]*:)[^@\s]+(?=@)"""
-    r"""|gAAAA[\w=-]{20,}""",
+    r"""|\bsdnctl_[\w-]{20,}|\bgAAAA[\w=-]{20,}""",
     re.IGNORECASE,
 )
 _QUOTED: Final = re.compile(r"""[\s"'=\\|]|^$""")

@@ -168,6 +168,7 @@ def test_a_deep_traceback_is_cut_to_its_end() -> None:
         ({"request": "X-Auth-Token: abc; next"}, 'request="X-Auth-Token: ***; next"'),
         ({"body": '{"secret": "abc", "name": "n"}'}, 'body="{\\"secret\\": \\"***\\", \\"name\\": \\"n\\"}"'),
         ({"header": "Authorization: Bearer abc"}, 'header="Authorization: Bearer ***"'),
+        ({"value": "sdnctl_" + "Yo3uh1tkrn32_qGtkxdeVy-9b9BRU"}, "value=***"),
         ({"value": "gAAAAABk" + "x" * 100}, "value=***"),
     ),
 )

@@ -129,7 +129,8 @@ class Client:
             return UnreachableError(f"no answer from {self._shown} within {self._timeout_s:.0f} s")
         if isinstance(error, OSError):
             # A failed look-up of a name has numbers of its own, which are negative.
-            why = os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror or str(error)
+            number = error.errno or 0
+            why = os.strerror(number) if number > 0 else error.strerror or str(error)
             return UnreachableError(
                 f"cannot reach {self._shown}: {why}; is `sdnctl serve` running there? $SDNCTL_URL or --url says where"
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import warnings
 
 from sdnctl import config, log
 from sdnctl.cli.client import UsageError
@@ -45,6 +46,8 @@ def run(arguments: argparse.Namespace) -> int:
             return 0
     except ConfigError as error:
         raise UsageError(str(error)) from None
+    # The notice that eventlet will not live for ever is for its users' authors, not for operators.
+    warnings.filterwarnings("ignore", message=r"\s*Eventlet is deprecated")
     # Loaded only now: it brings the hub, which patches the standard library, and everything else.
     from sdnctl import runtime  # noqa: PLC0415
 

@@ -96,6 +96,20 @@ class Result:
         return self.out.splitlines()
 
 
+def command(words: Sequence[str], stdin: str = "") -> Result:
+    """`sdnctl WORDS`, in this process."""
+    out, err, before = io.StringIO(), io.StringIO(), (sys.stdout, sys.stderr, sys.stdin)
+    sys.stdout, sys.stderr, sys.stdin = out, err, io.StringIO(stdin)
+    try:
+        status = cli.main(words)
+    except SystemExit as end:
+        status = int(str(end.code or 0))
+    finally:
+        sys.stdout, sys.stderr, sys.stdin = before
+    assert "Traceback" not in err.getvalue()
+    return Result(status, out.getvalue(), err.getvalue())
+
+
 @dataclass
 class Api:
     """An API, and the command that asks it."""
@@ -106,16 +120,7 @@ class Api:
 
     def run(self, line: str, *, stdin: str = "") -> Result:
         """`sdnctl LINE`, in this process; the API answers on the same hub."""
-        out, err, before = io.StringIO(), io.StringIO(), (sys.stdout, sys.stderr, sys.stdin)
-        sys.stdout, sys.stderr, sys.stdin = out, err, io.StringIO(stdin)
-        try:
-            status = cli.main(shlex.split(line))
-        except SystemExit as end:
-            status = int(str(end.code or 0))
-        finally:
-            sys.stdout, sys.stderr, sys.stdin = before
-        assert "Traceback" not in err.getvalue()
-        return Result(status, out.getvalue(), err.getvalue())
+        return command(shlex.split(line), stdin)
 
     def ok(self, line: str, *, stdin: str = "") -> Result:
         result = self.run(line, stdin=stdin)
