@@ -601,7 +601,6 @@ TOKEN: Final = Resource(
     "A secret that lets in, for one project and with some roles.",
     error="Token",
     used_by=ADMIN,
-    tagged=False,
     attributes=(
         ID,
         Attribute("name", NAME, EDIT | FIND, "A name for people.", default=""),
@@ -611,7 +610,7 @@ TOKEN: Final = Resource(
         Attribute("roles", ROLES, CREATE, "What its bearer may do.", default=["member"]),
         Attribute("expires_at", OrNull(MOMENT), CREATE, "When it ends, UTC; null: never.", default=None),
         Attribute("secret", Text(), READ_ONLY, "What to send as X-Auth-Token; answered once, when it is created."),
-        Attribute("created_at", TIME, READ_ONLY, "When it was created, UTC."),
+        *STANDARD,
     ),
 )
 

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An application over a repository in memory, and a client of it without a socket."""
+"""An application over a repository in memory or over a real store, and clients of it without a socket."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +12,7 @@ from sdnctl.api.app import Application
 from sdnctl.api.auth import by_token
 from tests.api.client import Client
 from tests.api.fake import FakeFabric, FakeRepository
+from tests.api.live import Live, opened
 
 
 @pytest.fixture
@@ -24,3 +28,10 @@ def fabric() -> FakeFabric:
 @pytest.fixture
 def client(repository: FakeRepository, fabric: FakeFabric) -> Client:
     return Client(Application(repository, by_token(repository), fabric=fabric))
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> Iterator[Live]:
+    """The API over a real store on SQLite, with two projects."""
+    with opened(tmp_path) as live:
+        yield live

@@ -74,7 +74,7 @@ def test_method_not_allowed(client: Client, method: str, path: str, allow: str) 
 
 
 @pytest.mark.parametrize(
-    "path", ("/v2.0/routers", "/v3", "/v2.0/networks/x/y", "/v2.0/networks/x/tags/a/b", "/v2.0/tokens/x/tags")
+    "path", ("/v2.0/routers", "/v3", "/v2.0/networks/x/y", "/v2.0/networks/x/tags/a/b", "/v2.0/networks/x/plug")
 )
 def test_nothing_is_there(client: Client, path: str) -> None:
     assert error(client.get(path))[:2] == (404, "HTTPNotFound")
