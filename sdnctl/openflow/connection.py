@@ -38,6 +38,8 @@ from sdnctl.openflow.messages import Error
 _WRITE: Final = 64 * 1024
 """How many bytes of small messages are joined before they are queued."""
 _LAST_XID: Final = 0xFFFF_FFFF
+_MOST_PORTS: Final = 0x10000
+"""OVS numbers its ports with 16 bits; whoever claims more is after our memory."""
 
 
 @dataclass(slots=True, eq=False)
@@ -329,6 +331,7 @@ class Connection:
         self._greeted.wait()
         self._raise_if_gone()
         self._channel.outbox.put(messages.async_config(self._xids(1)))
+        self._channel.outbox.put(messages.switch_config(self._xids(1)))
         part = ofp.OFPT_MULTIPART_REPLY
         calls = (
             self._begin("a features request", ofp.OFPT_FEATURES_REPLY, messages.features_request, self._features),
@@ -408,6 +411,8 @@ class Connection:
         if name in self._ports:
             # A port that comes back with another number may be announced before the old one is said to be gone.
             del self._names[self._ports[name]]
+        elif len(self._ports) >= _MOST_PORTS:
+            raise MalformedError(f"a bridge has no more than {_MOST_PORTS} ports")
         self._ports[name] = ofport
         self._names[ofport] = name
         self._ports_changed = True

@@ -38,6 +38,7 @@ _DESC: Final = Struct("!256s256s256s32s256s")
 _PORT: Final = Struct("!IH2x6s2x16sII")
 _PORT_STATUS: Final = Struct("!B7x")
 _PACKET_IN: Final = Struct("!IHBBQ")
+_FRAGMENTS_MATCHED: Final = 3
 _OXM_IN_PORT: Final = 0x80000004
 _FIRST_OXM: Final = Struct("!HHII")
 """Match type, match length, header and value of the first field."""
@@ -234,6 +235,15 @@ def async_config(xid: int) -> bytes:
     }
     properties = [os_ken_parser.OFPAsyncConfigPropReasons(kind, mask=mask) for kind, mask in wanted.items()]
     return _encoded(os_ken_parser.OFPSetAsync(_OS_KEN, properties), xid)
+
+
+def switch_config(xid: int) -> bytes:
+    """Packet-ins come whole, and first fragments show their ports (which port security relies on).
+
+    The latter is Open vSwitch's own fragment mode, `nx-match`; os-ken has no name for it. It holds for the bridge, not
+    for the connection, until ovs-vswitchd ends.
+    """
+    return _encoded(os_ken_parser.OFPSetConfig(_OS_KEN, _FRAGMENTS_MATCHED, 0xFFFF), xid)
 
 
 def description_request(xid: int) -> bytes:

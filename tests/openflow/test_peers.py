@@ -35,6 +35,7 @@ from tests.openflow.peer import (
     PORT_GONE,
     PORT_STATUS,
     SET_ASYNC,
+    SET_CONFIG,
     Peer,
     described,
     hello,
@@ -244,6 +245,18 @@ def test_ports_change(receive: Receive) -> None:
         peer.say(port_status(PORT_GONE, "c", 3), port_status(PORT_ADDED, "d", 1))
         assert seen.get(timeout=10) == {"c": 7, "d": 1}, "the old ofport of c, and a's number now d's"
         assert seen.empty()
+
+
+def test_a_bridge_has_no_endless_ports(receive: Receive) -> None:
+    reception = receive()
+    with Peer(reception.target) as peer:
+        peer.introduce()
+        connection = reception.arrival()
+        closed = closing(connection)
+        with contextlib.suppress(ConnectionError):
+            for number in range(70_000):
+                peer.say(port_status(PORT_ADDED, f"p{number}", number))
+        assert closed() == "a bridge has no more than 65536 ports"
 
 
 def test_packet_ins(receive: Receive) -> None:
@@ -534,8 +547,8 @@ def test_a_switch_that_opens_no_bundle(receive: Receive) -> None:
 def test_the_handshake_asks_for_what_is_needed_before_it_asks_what_there_is(receive: Receive) -> None:
     with Peer(receive().target) as peer:
         peer.say(hello(5))
-        kinds = [whole[1] for whole in (peer.hear(), peer.hear(), peer.hear()) if whole is not None]
-        assert kinds == [HELLO, SET_ASYNC, FEATURES_REQUEST]
+        kinds = [whole[1] for whole in (peer.hear(), peer.hear(), peer.hear(), peer.hear()) if whole is not None]
+        assert kinds == [HELLO, SET_ASYNC, SET_CONFIG, FEATURES_REQUEST]
 
 
 def assert_serves(connection: Connection, peer: Peer) -> None:

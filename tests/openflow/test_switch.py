@@ -83,6 +83,14 @@ def test_a_bridge_introduces_itself(switch: DummySwitch, bridge: str, receive: R
     assert connection.peer.startswith(f"{kind}:")
 
 
+def test_a_bridge_is_told_to_show_the_ports_of_fragments(
+    switch: DummySwitch, bridge: str, connection: Connection
+) -> None:
+    """Port security takes a first fragment that shows none for one that hides them."""
+    connection.barrier(10)
+    assert "nx-match" in switch.ofctl("get-frags", bridge)
+
+
 def test_ports_that_come_and_go_and_come_again(switch: DummySwitch, bridge: str, connection: Connection) -> None:
     changed: runtime.Queue = runtime.Queue()
     connection.on_ports_changed(lambda: changed.put(dict(connection.ports)))
