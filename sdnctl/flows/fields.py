@@ -56,6 +56,10 @@ class Fact(enum.IntFlag):
     SCTP = enum.auto()
     ICMP4 = enum.auto()
     ICMP6 = enum.auto()
+    LATER = enum.auto()
+    """Later fragments: nothing of layer 4 is in them, so a match that says LATER says nothing about layer 4."""
+    USES_LAYER_4 = enum.auto()
+    """Not certain of the packets, but of the match: it tests a field of layer 4."""
     CODE_0 = enum.auto()
     SOLICITATION = enum.auto()
     ADVERTISEMENT = enum.auto()
@@ -67,6 +71,7 @@ class Fact(enum.IntFlag):
     """Inside of `Ct`: no match gives it, but mark and label can be set only there."""
 
 
+LAYER_4: Final = Fact.TCP | Fact.UDP | Fact.SCTP | Fact.ICMP4 | Fact.ICMP6
 _ND: Final = Fact.IPV6 | Fact.ICMP6 | Fact.CODE_0 | Fact.ND
 _NXM_NAME: Final = {NXM_0: "NXM_OF_", NXM_1: "NXM_NX_", BASIC: "OXM_OF_", ERICSSON: "ERICOXM_OF_"}
 

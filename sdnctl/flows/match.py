@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 from typing import Final, Self
 
 from sdnctl.flows import notation
-from sdnctl.flows.fields import Fact, Field
+from sdnctl.flows.fields import LAYER_4, Fact, Field
 from sdnctl.flows.oxm import (
     ETH_ARP,
     ETH_IPV4,
@@ -42,6 +42,9 @@ _RARP: Final = test(Field.ETH_TYPE, ETH_RARP, 0xFFFF)
 _HAS_IPV4: Final = int(Fact.IPV4)
 _HAS_IPV6: Final = int(Fact.IPV6)
 _HAS_ARP: Final = int(Fact.ARP)
+_IS_LATER: Final = int(Fact.LATER)
+_USES_LAYER_4: Final = int(Fact.USES_LAYER_4)
+_LAYER_4: Final = int(LAYER_4)
 # An attribute of an enumeration costs a look-up in its class; these are for the hot methods.
 _ETH_SRC: Final = Field.ETH_SRC
 _ETH_DST: Final = Field.ETH_DST
@@ -114,9 +117,14 @@ class Match:
             if tests[at].field is field:
                 raise ValueError(f"{field.match_name} is matched already: {tests[at]!r}, and now {new!r}")
             tests = (*tests[:at], new, *tests[at:])
+        gives = self.gives | new.gives
+        if gives & _IS_LATER:
+            if gives & _USES_LAYER_4:
+                raise ValueError(f"{new!r} cannot join {self!r}: later fragments carry nothing of layer 4")
+            gives &= ~_LAYER_4
         match = _new(Match)
         _set_tests(match, tests)
-        _set_gives(match, self.gives | new.gives)
+        _set_gives(match, gives)
         return match
 
     def field(self, field: Field, value: int, mask: int | None = None) -> Match:

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Final
 
 from sdnctl.flows import notation
-from sdnctl.flows.fields import Fact, Field
+from sdnctl.flows.fields import LAYER_4, Fact, Field
 
 ETH_IPV4: Final = 0x0800
 ETH_ARP: Final = 0x0806
@@ -79,7 +79,9 @@ class Test:
             gives = Fact.TAGGED
         if field is Field.CT_STATE and value & _INVALID:
             gives = Fact.INVALID
-        self.gives = int(gives)
+        if field is Field.IP_FRAG and value & 2:
+            gives = Fact.LATER
+        self.gives = int(gives | Fact.USES_LAYER_4 if field.needs & LAYER_4 else gives)
 
     def __repr__(self) -> str:
         return f"{self.field.match_name}={notation.write(self.field, self.value, self.mask)}"

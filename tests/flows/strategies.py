@@ -107,7 +107,9 @@ def matches(draw: st.DrawFn) -> Match:
             and not int(field.needs) & ~match.gives
             and field not in (Field.ETH_TYPE, Field.IP_PROTO)
         ):
-            match = match.also(draw(tests_of(field)))
+            one = draw(tests_of(field))
+            if not (one.gives & Fact.LATER and match.gives & Fact.USES_LAYER_4):
+                match = match.also(one)
     return match
 
 
