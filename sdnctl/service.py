@@ -24,7 +24,7 @@ from sdnctl.apps.leases import Defaults
 from sdnctl.config import AuthMode, Config, advertised
 from sdnctl.errors import SdnctlError
 from sdnctl.flows.pipeline import Table
-from sdnctl.metrics import CONTENT_TYPE, PROBE_S, HostSample, Metrics
+from sdnctl.metrics import CONTENT_TYPE, HostSample, Metrics, watch_hub
 from sdnctl.model.host import Host, HostFacts
 from sdnctl.model.tls import Tls
 from sdnctl.openflow.listener import Listener
@@ -74,7 +74,7 @@ class Service:
         self.listener.start()
         self.fabric.start()
         self.server.start()
-        self._watchers = [runtime.spawn(self._watch_hub), runtime.spawn(self._watch_drops)]
+        self._watchers = [runtime.spawn(watch_hub, self.metrics, runtime.sleep, runtime.monotonic), runtime.spawn(self._watch_drops)]
         log.info(
             "serving",
             version=__version__,
@@ -112,13 +112,6 @@ class Service:
             pending = task.pending_since()
             revision = self.fabric.world.revision if pending is None else task.applied_revision
             yield HostSample(task.host.name, task.state.value, task.wanted, len(task.tables), revision)
-
-    def _watch_hub(self) -> None:
-        """Measure how late a task that is due gets its turn."""
-        while True:
-            due = runtime.monotonic() + PROBE_S
-            runtime.sleep(PROBE_S)
-            self.metrics.hub_lag(max(0.0, runtime.monotonic() - due))
 
     def _watch_drops(self) -> None:
         while True:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from sdnctl import log
 from sdnctl.api.app import Application
+from sdnctl.errors import InvalidError
 from sdnctl.runtime import HttpServer
 
 
@@ -12,8 +13,11 @@ class Server:
     """Listens from the moment it is made, answers from `start` to `stop`."""
 
     def __init__(self, application: Application, host: str, port: int, *, timeout_s: float = 60.0) -> None:
-        """Port 0 takes any free one; OSError when the address cannot be had. `timeout_s` bounds slow clients."""
-        self._http = HttpServer(application, host, port, client_timeout_s=timeout_s)
+        """Port 0 takes any free one; InvalidError when the address cannot be had. `timeout_s` bounds slow clients."""
+        try:
+            self._http = HttpServer(application, host, port, client_timeout_s=timeout_s)
+        except OSError as error:
+            raise InvalidError(f"the API cannot listen on {host}:{port}: {error.strerror}") from error
 
     @property
     def url(self) -> str:

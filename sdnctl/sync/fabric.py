@@ -73,6 +73,8 @@ class Meters(Protocol):
     def bundle_applied(self, host: str, seconds: float, put: int, removed: int) -> None: ...
     def packet_in(self, kind: str) -> None: ...
     def dhcp_answer(self, kind: str) -> None: ...
+    def bundle_refused(self, host: str) -> None: ...
+    def forget_host(self, host: str) -> None: ...
 
 
 LinkMaker = Callable[[Host, tuple[str, ...], Callable[[HostFacts | None, str], None]], Link]
@@ -249,6 +251,7 @@ class Fabric:
         self._installed.pop(host_id, None)
         if task is not None:
             task.stop()
+            self._meters.forget_host(task.host.name)
         if link is not None:
             link.stop()
 
@@ -386,6 +389,9 @@ class Fabric:
 
     def bundle_applied(self, host: str, seconds: float, put: int, removed: int) -> None:
         self._meters.bundle_applied(host, seconds, put, removed)
+
+    def bundle_refused(self, host: str) -> None:
+        self._meters.bundle_refused(host)
 
     def applied(self) -> None:
         for host_id, revisions in self._installed.items():

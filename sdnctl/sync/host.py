@@ -55,6 +55,7 @@ class Observer(Protocol):
         self, port_id: str, status: PortStatus, host: str, interface: str, revision: Revision
     ) -> None: ...
     def bundle_applied(self, host: str, seconds: float, put: int, removed: int) -> None: ...
+    def bundle_refused(self, host: str) -> None: ...
     def applied(self) -> None: ...
 
 
@@ -280,6 +281,7 @@ class HostTask:
                     self._apply(connection, delta)
                 break
             except SwitchRefusedError as error:
+                self._observer.bundle_refused(self.host.name)
                 refused = self._blame(delta, error)
                 messages = {index for index, _, _ in error.refusals}
                 self.tables.meters_sent(made for index, made in enumerate(delta.meters_add) if index not in messages)

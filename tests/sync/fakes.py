@@ -139,6 +139,8 @@ class Observed:
 
     def bundle_applied(self, host: str, seconds: float, put: int, removed: int) -> None: ...
 
+    def bundle_refused(self, host: str) -> None: ...
+
     def applied(self) -> None:
         self.applies += 1
 
