@@ -41,6 +41,7 @@ CLOUD = Cloud(
         Guest(4, GREEN, 1, pairs=EVERYTHING),
         Guest(5, GREEN, 1, dhcp=False),
         Guest(6, GREEN, 2),
+        Guest(70, GREEN, 1),
         Guest(11, BLUE, 1, same_as=1),
         Guest(12, BLUE, 2, same_as=2),
         Guest(21, FLAT, 1),

@@ -139,6 +139,11 @@ def test_detection_by_an_open_port_reaches_the_owner(lab: Lab) -> None:
     goes_to_the_network(lab, 31, solicitation(31, v6(32), b"", src=0), 32)
 
 
+def test_solicitation_from_nobody_is_never_answered(lab: Lab) -> None:
+    """Not even one with a MAC, which only an open port can send: the answer would go to the address ::."""
+    goes_to_the_network(lab, 31, solicitation(31, v6(32), sll(mac(31)), src=0), 32)
+
+
 def test_solicitation_through_a_router_is_not_answered(lab: Lab) -> None:
     """A hop limit under 255 is not of this link (RFC 4861, 7.1.1): receivers throw it away, so do we."""
     question = solicitation(1, v6(6), sll(mac(1)))
@@ -157,7 +162,7 @@ def test_same_addresses_of_another_tenant_stay_apart(lab: Lab, target: int) -> N
 def test_another_tenants_addresses_are_not_answered(lab: Lab) -> None:
     fate = lab.trace(1, arp(1, v4(1), v4(21)))
     assert not fate.answered
-    assert fate.arrived == {2, 3, 4, 5, 6}
+    assert fate.arrived == {2, 3, 4, 5, 6, 70}
 
 
 def test_questions_from_the_underlay_are_not_answered(lab: Lab) -> None:

@@ -31,6 +31,7 @@ from tests.apps.packets import (
     QINQ,
     RA,
     REDIRECT,
+    RS,
     UDP,
     advertisement,
     arp,
@@ -112,6 +113,7 @@ CLASSIFY = [
     Case("old tag type", tag(LEGAL4, 5, 0x9100), Table.CLASSIFY, Reason.TAGGED, LEGAL4),
     Case("tag cut off", ethernet(BROADCAST, mac(1), 0x8100, b""), Table.CLASSIFY, Reason.TAGGED, broadcast4(1)),
     Case("tag in SNAP", snap(tag(LEGAL4, 5)), Table.CLASSIFY, Reason.TAGGED, LEGAL4),
+    Case("802.1ad tag in SNAP", snap(tag(LEGAL4, 5, QINQ)), Table.CLASSIFY, Reason.TAGGED, LEGAL4),
     Case("tag before SNAP", tag(snap(LEGAL4), 5), Table.CLASSIFY, Reason.TAGGED, LEGAL4),
     Case("SNAP of bridge-tunnel encapsulation", snap(LEGAL4, b"\0\0\xf8"), Table.CLASSIFY, Reason.SNAP, LEGAL4),
     Case("SNAP of CDP", snap(ethernet(0x01000CCCCCCC, mac(1), 0x2000, bytes(40)), b"\0\0\x0c"), Table.CLASSIFY,
@@ -186,6 +188,8 @@ IPV4S = [
     ip_case("later fragment, foreign source", FOREIGN_PIECE, PIECE),
     ip_case("from 0.0.0.0", from4(1, 0)),
     ip_case("DHCP question from 0.0.0.0 to a guest", to4(1, 2, src=0, payload=udp(68, 67, bytes(260)))),
+    ip_case("from 0.0.0.0 to all, not from DHCP's port", broadcast4(1, src=0, payload=udp(69, 67)), broadcast4(1)),
+    ip_case("from 0.0.0.0 to all, not to DHCP's port", broadcast4(1, src=0, payload=udp(68, 69)), broadcast4(1)),
     ip_case("header cut off", LEGAL4[:24]),
     ip_case("header length too small", LEGAL4[:14] + b"\x44" + LEGAL4[15:]),
     ip_case("length beyond the frame", LEGAL4[:16] + b"\x20\x00" + LEGAL4[18:]),
@@ -214,6 +218,9 @@ SERVERS = [
             Reason.DHCP_SERVER, sender=4),
     ip_case("first fragment that hides its ports", broadcast4(1, payload=udp(0, 0, bytes(64)), fragment=FIRST), WHOLE4,
             Reason.CUT_HEADERS),
+    ip_case("first IPv6 fragment that hides its ports",
+            to_all6(fragment_header(UDP, more=True) + udp(0, 0, bytes(64)), FRAGMENT),
+            to_all6(fragment_header(UDP, more=True) + udp(4000, 5000, bytes(64)), FRAGMENT), Reason.CUT_HEADERS),
     ip_case("DHCPv6 answer", to_all6(DHCP6, UDP), to_all6(udp(4000, 5000), UDP), Reason.DHCP_SERVER),
     ip_case("DHCPv6 from the server's port", to_all6(udp(547, 5000), UDP), to_all6(udp(5470, 5000), UDP),
             Reason.DHCP_SERVER),
@@ -232,6 +239,11 @@ PING6 = icmp6(0, ALL_NODES, 128, bytes(12))
 CUT = extension(ICMP6)[:1] + b"\x20" + bytes(10)
 IPV6S = [
     ip_case("foreign source", to6(1, 2, src=v6(6)), LEGAL6, FOREIGN6),
+    ip_case("ping from a foreign source", nd(1, 128, bytes(12), src=v6(6)), nd(1, 128, bytes(12), src=v6(1)), FOREIGN6),
+    ip_case("solicitation from a foreign source", solicitation(1, v6(99), sll(mac(1)), src=v6(6)), SOLICITS, FOREIGN6),
+    ip_case("router solicitation from a foreign source", nd(1, RS, bytes(4), src=ll(6)), nd(1, RS, bytes(4)), FOREIGN6),
+    ip_case("advertisement from a foreign source", advertisement(1, v6(1), tll(mac(1)), src=v6(6)), ANNOUNCED,
+            FOREIGN6),
     ip_case("foreign link-local", to6(1, 2, src=ll(6)), to6(1, 2, src=ll(1)), FOREIGN6),
     ip_case("another interface identifier", to6(1, 2, src=0xFE80 << 112 | 1), to6(1, 2, src=ll(1)), FOREIGN6),
     ip_case("multicast, foreign source", multicast6(1, udp(1, 2), UDP, src=v6(6)), multicast6(1, udp(1, 2), UDP),
@@ -340,6 +352,25 @@ def test_victim_receives_only_the_twin(lab: Lab, case: Case) -> None:
     lab.send(case.sender, case.forged)
     lab.send(case.sender, case.twin)
     assert lab.receive(case.victim) == case.twin
+
+
+FIRST_FRAGMENTS = {
+    "DHCP answer": broadcast4(1, payload=LEASE_GRANTED, fragment=FIRST),
+    "DHCPv6 answer": to_all6(fragment_header(UDP, more=True) + DHCP6, FRAGMENT),
+    "router advertisement": in_fragment(icmp6_of(ADVERTISED)),
+    "solicitation": in_fragment(icmp6_of(SOLICITS)),
+}
+
+
+@pytest.mark.parametrize("frame", FIRST_FRAGMENTS.values(), ids=FIRST_FRAGMENTS)
+def test_bridge_that_hides_ports_of_fragments_lets_none_through(lab: Lab, frame: bytes) -> None:
+    """Which is what Open vSwitch does unless it is told otherwise; somebody may tell it so again."""
+    lab.switch.ofctl("set-frags", "host1", "normal")
+    try:
+        fate = lab.trace(1, frame)
+    finally:
+        lab.switch.ofctl("set-frags", "host1", "nx-match")
+    assert (fate.arrived, fate.drops) == (set(), [(Table.SOURCE_SECURITY, Reason.CUT_HEADERS)]), fate.text
 
 
 def test_each_case_has_a_name_of_its_own() -> None:

@@ -16,6 +16,7 @@ from tests.apps.lab import Lab
 from tests.apps.packets import (
     ALL_ROUTERS,
     BROADCAST,
+    FIRST,
     GROUP,
     GROUP_MAC,
     HOP_BY_HOP,
@@ -166,6 +167,10 @@ LEGAL = {
     "RARP announcement": (1, rarp(1, mac(1))),
     "DHCPv6 question": (1, multicast6(1, udp(546, 547), UDP, dst=0xFF02 << 112 | 0x10002)),
     "DHCPv4 question to another server": (31, broadcast4(31, payload=udp(68, 6700, bytes(260)))),
+    "to DHCP's port, not from a client's": (1, broadcast4(1, payload=udp(4000, 67))),
+    "UDP from port 0 to port 0": (1, broadcast4(1, payload=udp(0, 0))),
+    "first fragment from port 0": (1, broadcast4(1, payload=udp(0, 5000), fragment=FIRST)),
+    "first fragment to port 0": (1, broadcast4(1, payload=udp(4000, 0), fragment=FIRST)),
     "later fragment": (1, ethernet(BROADCAST, mac(1), IPV4, ipv4(v4(1), 0xFFFFFFFF, bytes(32), fragment=LATER))),
     "announcement of an address": (1, advertisement(1, v6(1), tll(mac(1)))),
     "a pair's prefix": (3, broadcast4(3, src=v4(0x8F))),
