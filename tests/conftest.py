@@ -12,8 +12,10 @@ from sdnctl import runtime
 runtime.install()
 
 import os
+from collections.abc import Generator
 from pathlib import Path
 
+import eventlet
 import hypothesis
 import pytest
 
@@ -36,6 +38,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("net"):
             item.add_marker(pytest.mark.skip(reason="needs root: namespaces and real packets"))
+
+
+LIMIT_S = 120
+"""How long a test may take, its fixtures included. `@pytest.mark.limit(seconds)` for those that need more."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """A test that waits too long fails where it waits. (A signal would hit the hub, whoever happens to run.)"""
+    marker = item.get_closest_marker("limit")
+    seconds = marker.args[0] if marker else LIMIT_S
+    with eventlet.Timeout(seconds, pytest.fail.Exception(f"took more than {seconds} s")):
+        return (yield)
 
 
 @pytest.fixture

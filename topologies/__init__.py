@@ -5,9 +5,10 @@ python -m topologies.two_hosts        by hand
 from topologies import Lab            in tests
 """
 
+from topologies.dhcp import Lease
 from topologies.guest import Guest, Probe, Report, Verdict, Vm
 from topologies.host import Host
 from topologies.lab import Lab
 from topologies.machine import LabError, Machine, Sniffer
 
-__all__ = ["Guest", "Host", "Lab", "LabError", "Machine", "Probe", "Report", "Sniffer", "Verdict", "Vm"]
+__all__ = ["Guest", "Host", "Lab", "LabError", "Lease", "Machine", "Probe", "Report", "Sniffer", "Verdict", "Vm"]

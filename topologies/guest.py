@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
-from topologies import frames
+from topologies import dhcp, frames
 from topologies._mininet import GuestNode
+from topologies.dhcp import Lease
 from topologies.frames import FORGERIES, Identity
 from topologies.host import Host
 from topologies.machine import LabError, Machine, Worker
@@ -97,6 +98,7 @@ class Guest(Machine):
         self.ipv4 = ""
         self.ipv6 = ""
         self.configured: tuple[str, ...] = ()
+        self._client: dhcp.Client | None = None
         self._echo: dict[int, Worker] = {}
 
     @property
@@ -161,6 +163,39 @@ class Guest(Machine):
         if not found:
             raise LabError(f"{self.name} has no IPv{version} address")
         return found
+
+    def dhclient(self, timeout_s: int = 10) -> Lease:
+        """Take a lease with ISC's dhclient."""
+        return self._take_lease(dhcp.Dhclient(), timeout_s)
+
+    def udhcpc(self, timeout_s: int = 10) -> Lease:
+        """Take a lease with BusyBox's udhcpc."""
+        return self._take_lease(dhcp.Udhcpc(), timeout_s)
+
+    def dhcpcd(self, timeout_s: int = 10, *, probe: bool = False) -> Lease:
+        """Take a lease with dhcpcd; with `probe` it looks for the address by ARP first, which takes it 5 s."""
+        return self._take_lease(dhcp.Dhcpcd(probe=probe), timeout_s)
+
+    def _take_lease(self, client: dhcp.Client, timeout_s: int) -> Lease:
+        lease = dhcp.lease(self, client, timeout_s)
+        self._client = client
+        self.learn_addresses()
+        return lease
+
+    def renew(self) -> None:
+        """Have the running DHCP client renew its lease."""
+        dhcp.renew(self, self._running_client())
+
+    def stop_dhcp(self, *, release: bool = False) -> None:
+        """End the running DHCP client; with `release` it gives the lease back."""
+        dhcp.stop(self, self._running_client(), release=release)
+        self._client = None
+        self.learn_addresses()
+
+    def _running_client(self) -> dhcp.Client:
+        if self._client is None:
+            raise LabError(f"{self.name} runs no DHCP client")
+        return self._client
 
     # ---------------------------------------------------------------------------------------------------- who reaches
 
@@ -274,8 +309,8 @@ class Guest(Machine):
         finally:
             server.kill()
             server.wait()
-        figures = result["sum_received"] if "sum_received" in result else result["sum"]
-        return float(figures["bits_per_second"]) / 1e6
+        total = result["sum_received"] if "sum_received" in result else result["sum"]
+        return float(total["bits_per_second"]) / 1e6
 
 
 class Vm(Guest):

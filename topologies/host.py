@@ -160,6 +160,14 @@ class Host(Machine):
         self.vsctl("set-manager", f"p{kind}:6640:{self.management_ip}")
         return f"{kind}:{self.management_ip}:6640"
 
+    def tunnel_neighbours(self) -> dict[str, str]:
+        """MAC by tunnel address of the hosts whose address Open vSwitch has resolved.
+
+        The first frame to any other starts the resolving and is lost.
+        """
+        lines = self.appctl("tnl/neigh/show").splitlines()
+        return {line.split()[0]: line.split()[1] for line in lines if line[:1].isdigit()}
+
     # ---------------------------------------------------------------------------------------------------------- wire
 
     def sent_on(self, network: str = "underlay") -> Sniffer:

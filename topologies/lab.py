@@ -20,6 +20,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final, Self, TypeVar
 
 from topologies import keeper
@@ -75,10 +76,12 @@ class Lab:
         self.providers = providers
         self.management_ip = ""
         """Address of the machine itself on the management network; empty when there is none."""
+        self._wires: list[Machine] = []
         self.hosts: list[Host] = []
         self.guests: dict[str, Guest] = {}
         self.net = Net()
         """The Mininet, for its command line."""
+        self._is_kept = False
         self._keeper = self._start_keeper()
         try:
             self._lay_underlay(hosts, management=management)
@@ -92,6 +95,12 @@ class Lab:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+    @property
+    def _machines(self) -> Iterator[Machine]:
+        yield from self._wires
+        yield from self.hosts
+        yield from self.guests.values()
 
     # ---------------------------------------------------------------------------------------------------- life, death
 
@@ -112,6 +121,8 @@ class Lab:
         process = subprocess.Popen(
             [sys.executable, "-I", "-S", keeper.__file__, str(self.directory), mark],
             stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
             start_new_session=True,
             cwd="/",
         )
@@ -124,21 +135,25 @@ class Lab:
         self._keeper.stdin.flush()
 
     def stop(self) -> None:
-        """End everything; returns when it is gone. Harmless when repeated."""
-        if self._keeper.stdin is not None and not self._keeper.stdin.closed:
-            self._keeper.stdin.close()
+        """End everything; returns when it is gone. Harmless when repeated, and after `keep`."""
+        assert self._keeper.stdin is not None
+        if self._keeper.stdin.closed:
+            return
+        self._keeper.stdin.close()
+        if not self._is_kept:
             self._keeper.wait()
-            for node in self.net.nameToNode.values():
-                node.cleanup()
+            for machine in self._machines:
+                machine.bury()
 
     def keep(self) -> None:
         """Leave everything up when this process ends; `python -m topologies.down` ends it then."""
-        for machine in (self.wire, *self.hosts, *self.guests.values()):
+        for machine in self._machines:
             machine.pid = machine.start("sleep", "infinity", log="keep.log").pid
-        self._write_door()
+        self.write_door()
         self._tell_keeper("keep")
+        self._is_kept = True
 
-    def _write_door(self) -> None:
+    def write_door(self) -> Path:
         """A script `in` in the lab's directory: `in vm1 ping 10.0.0.2`, `in h1 ovs-vsctl show`; `in vm1` is a shell."""
         lines = [
             "#!/bin/sh",
@@ -146,13 +161,14 @@ class Lab:
             "machine=$1; shift",
             "case $machine in",
         ]
-        for machine in (self.wire, *self.hosts, *self.guests.values()):
+        for machine in self._machines:
             settings = " ".join(f"{key}={value}" for key, value in machine.env.items() if key.startswith("OVS_"))
             lines.append(f'{machine.name}) pid={machine.pid}; set -- env {settings} "${{@:-bash}}" ;;')
         lines += ['*) echo "no such machine: $machine" >&2; exit 2 ;;', "esac", 'exec mnexec -a "$pid" "$@"']
         door = self.directory / "in"
         door.write_text("\n".join(lines) + "\n")
         door.chmod(0o755)
+        return door
 
     # ------------------------------------------------------------------------------------------------------- building
 
@@ -166,8 +182,9 @@ class Lab:
         for provider in self.providers:
             if not provider.isidentifier() or len(provider) > 12:
                 raise LabError(f"provider network {provider!r}: a word of at most 12 letters, digits, underscores")
-        wire = self._adopt(self.net.addHost("wire", cls=WireNode, env=self.env))
+        wire = self._adopt(self.net.add_wire(WireNode("wire", self.env)))
         self.wire = Machine(wire, self.directory / "wire", self.env)
+        self._wires.append(self.wire)
         networks = {UNDERLAY: ("u", UNDERLAY_CARD, self.underlay_mtu)}
         cards = {}
         for index, provider in enumerate(self.providers):

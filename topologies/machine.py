@@ -36,6 +36,7 @@ class Worker:
         )
         self._log = machine.directory / f"{role}.log"
         theirs.close()
+        machine.workers.append(self)
 
     def ready(self) -> Worker:
         """Wait until it is."""
@@ -81,6 +82,8 @@ class Machine:
         self.directory = directory
         self.env = dict(env)
         self._sender: dict[str, Worker] = {}
+        self._started: list[subprocess.Popen[bytes]] = []
+        self.workers: list[Worker] = []
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
@@ -90,7 +93,7 @@ class Machine:
     ) -> subprocess.Popen[bytes]:
         """Start a program in here that goes on; what it says on standard error (and output) goes into `log`."""
         with (self.directory / log).open("ab") as file:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 ["mnexec", "-a", str(self.pid), *argv],
                 env=self.env,
                 stdin=stdin,
@@ -98,6 +101,16 @@ class Machine:
                 stderr=file,
                 start_new_session=True,
             )
+        self._started.append(process)
+        return process
+
+    def bury(self) -> None:
+        """Let go of everything that was started in here, when all of it is dead."""
+        for worker in self.workers:
+            worker.stop()
+        for process in self._started:
+            process.wait()
+        self.node.cleanup()
 
     def run(self, *argv: str, check: bool = True, timeout_s: float = 20, text: str | None = None) -> str:
         """Run a program in here to its end; what it printed. `text` is its standard input."""
@@ -122,6 +135,10 @@ class Machine:
     def script(self, text: str, timeout_s: float = 20) -> str:
         """Run shell lines in here; the first that fails is the end."""
         return self.run("sh", "-euc", text, timeout_s=timeout_s)
+
+    def inside(self, path: str) -> Path:
+        """The file that programs in here see as `path`; links in it must be relative."""
+        return Path(f"/proc/{self.pid}/root{path}")
 
     # --------------------------------------------------------------------------------------------------------- frames
 

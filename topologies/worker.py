@@ -449,7 +449,12 @@ def connect(talk: Talk, text: str) -> NoReturn:
 
 if __name__ == "__main__":
     ROLES = {"sender": sender, "sniffer": sniffer, "probe": probe, "echo": echo, "connect": connect}
+    role, argument = sys.argv[1:]
+    starter = Talk()
     try:
-        ROLES[sys.argv[1]](Talk(), sys.argv[2])
+        ROLES[role](starter, argument)
     except BrokenPipeError:
         sys.exit(0)
+    except OSError as trouble:
+        starter.say(error=f"{role} {argument}: {trouble}")
+        sys.exit(1)

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A lab without sdnctl: two hosts whose switches flood and learn, three guests on one network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from topologies import Host, Lab, Vm
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    lab: Lab
+    h1: Host
+    h2: Host
+    vm1: Vm
+    vm2: Vm
+    """Beside vm1 on h1."""
+    vm3: Vm
+    """On h2."""
+
+
+@pytest.fixture
+def plain() -> Iterator[Plain]:
+    with Lab(hosts=2, providers=("physnet1",)) as lab:
+        lab.use_plain_switches()
+        h1, h2 = lab.hosts
+        guests = []
+        for number, host in enumerate((h1, h1, h2), start=1):
+            guest = lab.guest(f"vm{number}", host, plug=True)
+            guest.configure(f"10.0.0.{number}/24", f"2001:db8::{number}/64", mtu=1450)
+            guests.append(guest)
+        yield Plain(lab, h1, h2, *guests)

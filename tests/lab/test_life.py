@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: Apache-2.0
+"""However a lab ends, nothing of it stays; while it lives, nobody else's is touched."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from topologies import Lab, LabError, keeper
+
+pytestmark = pytest.mark.net
+
+ROOT = Path(__file__).parent.parent.parent
+
+# A lab as somebody else's process has it: hosts, a guest with a DHCP client that overwrites its environment, a link in
+# the machine's own namespace. Its name is printed once it is up.
+OTHER = """
+import sys, time
+from topologies import Lab
+lab = Lab(hosts=2, providers=("physnet1",), management=True)
+lab.use_plain_switches()
+vm = lab.guest("vm1", lab.hosts[0], plug=True)
+vm.start("dhcpcd", "-4", "-B", "eth0", log="dhcpcd.log")
+print(lab.name, lab.env["SDNCTL_LAB"], flush=True)
+time.sleep(1000)
+"""
+
+
+class OtherLab:
+    """A lab of a process of its own."""
+
+    def __init__(self) -> None:
+        self.process = subprocess.Popen([sys.executable, "-W", "ignore", "-c", OTHER], stdout=subprocess.PIPE, cwd=ROOT)
+        assert self.process.stdout is not None
+        self.name, self.mark = self.process.stdout.readline().decode().split()
+        self.directory = keeper.RUN / self.name
+        self.namespaces = {Path(f"/proc/{pid}/ns/net").stat().st_ino for pid in processes_of(self.mark, set())} - {
+            Path("/proc/self/ns/net").stat().st_ino
+        }
+
+    @property
+    def processes(self) -> list[int]:
+        return processes_of(self.mark, self.namespaces)
+
+    def keeper(self) -> int:
+        return int((self.directory / "keeper").read_text().split()[0])
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+def processes_of(mark: str, namespaces: set[int]) -> list[int]:
+    return [pid for pid, _ in keeper.members(mark, namespaces)]
+
+
+def wait_for_end(pid: int) -> None:
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    select.select([handle], [], [], 10)
+    os.close(handle)
+
+
+@pytest.fixture
+def other() -> Iterator[OtherLab]:
+    lab = OtherLab()
+    yield lab
+    lab.kill()
+
+
+def links() -> set[str]:
+    return {path.name for path in Path("/sys/class/net").iterdir()}
+
+
+def test_nothing_is_in_the_machines_own_namespace() -> None:
+    """No link and no named namespace while a lab is up; afterwards no process and no directory."""
+    before = links(), subprocess.check_output(["ip", "netns"])
+    with Lab(hosts=2, providers=("physnet1",)) as lab:
+        lab.guest("vm1", lab.hosts[0])
+        mine = {link for link in links() if lab.name in link}
+        assert (mine, subprocess.check_output(["ip", "netns"])) == (set(), before[1])
+        mark = lab.env[keeper.VARIABLE]
+        assert processes_of(mark, set())
+    assert processes_of(mark, set()) == []
+    assert not lab.directory.exists()
+    lab.stop()
+
+
+def test_a_killed_labs_keeper_ends_it(other: OtherLab) -> None:
+    """kill -9 of the owner: daemons, shells, the client without an environment, the link, the directory."""
+    assert len(other.processes) > 8
+    assert f"lab{other.name}" in links()
+    pid = other.keeper()
+    other.kill()
+    wait_for_end(pid)
+    assert other.processes == []
+    assert not other.directory.exists()
+    while f"lab{other.name}" in links():  # the kernel takes a namespace's links down a moment after its last process
+        pass
+
+
+def test_the_next_lab_cleans_up_when_the_keeper_died_too(other: OtherLab) -> None:
+    os.kill(other.keeper(), signal.SIGKILL)
+    other.kill()
+    assert other.processes
+    assert other.directory.exists()
+    with Lab(hosts=1):
+        assert other.processes == []
+        assert not other.directory.exists()
+
+
+def test_a_living_lab_is_left_alone(other: OtherLab) -> None:
+    """Also when its keeper is gone."""
+    before = set(other.processes)
+    with Lab(hosts=1):
+        assert before <= set(other.processes)
+    os.kill(other.keeper(), signal.SIGKILL)
+    wait_for_end(other.keeper())
+    with Lab(hosts=1):
+        assert before <= set(other.processes)
+
+
+def test_a_recycled_process_number_is_no_owner(tmp_path: Path) -> None:
+    record = tmp_path / "owner"
+    record.write_text(f"{os.getpid()} {keeper.start_time(os.getpid())}\n")
+    assert keeper.is_running(record)
+    record.write_text(f"{os.getpid()} 1\n")
+    assert not keeper.is_running(record)
+
+
+def test_labs_side_by_side_do_not_meet() -> None:
+    """The same names and addresses in two labs of one process."""
+    with Lab(hosts=1) as one, Lab(hosts=1) as two:
+        guests = []
+        for lab, address in ((one, "10.0.0.1/24"), (one, "10.0.0.2/24"), (two, "10.0.0.1/24")):
+            lab.use_plain_switches()
+            guests.append(lab.guest(f"vm{len(lab.guests)}", lab.hosts[0], addresses=(address,), plug=True))
+        assert guests[0].reaches("10.0.0.2")
+        assert not guests[2].reaches("10.0.0.2", timeout_s=0.3)
+
+
+def test_a_lab_that_does_not_start_leaves_nothing() -> None:
+    before = set(keeper.RUN.iterdir())
+    with pytest.raises(LabError, match="12 letters"):
+        Lab(hosts=1, providers=("a-name-that-is-too-long",))
+    assert {path for path in keeper.RUN.iterdir() if path.name.startswith(str(os.getpid()))} <= before
+
+
+def test_a_lab_started_by_hand_stays_up_until_it_is_put_down() -> None:
+    argv = [sys.executable, "-W", "ignore", "-m", "topologies.one_host", "--plain", "--keep"]
+    said = subprocess.check_output(argv, cwd=ROOT, text=True)
+    name = said.split()[1].rstrip(",")
+    door = keeper.RUN / name / "in"
+    try:
+        assert "sdnctl host add h1 --ovsdb unix:" in said
+        done = subprocess.run([door, "vm1", "ping", "-c1", "-W2", "10.0.0.2"], capture_output=True, check=False)
+        assert done.returncode == 0, done
+        assert b"br-int" in subprocess.check_output([door, "h1", "ovs-vsctl", "show"])
+    finally:
+        told = subprocess.check_output([sys.executable, "-m", "topologies.down", name], cwd=ROOT, text=True)
+    assert told == f"ended {name}\n"
+    assert not door.parent.exists()
+
+
+def test_a_management_network_leads_to_every_database() -> None:
+    with Lab(hosts=2, management=True) as lab:
+        for host in lab.hosts:
+            remote = host.listen("tcp")
+            shown = subprocess.check_output(["ovs-vsctl", f"--db={remote}", "get", "Open_vSwitch", ".", "external_ids"])
+            assert f"hostname={host.name}".encode() in shown
+        assert lab.hosts[0].try_run("ping", "-c1", "-W1", lab.management_ip).returncode == 0
