@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Boolean, ColumnElement, Connection, Integer, Select, and_, false, func, not_, or_, select, true
+from sqlalchemy import Boolean, ColumnElement, Connection, Integer, Select, and_, false, func, literal, not_, or_, select, true
 
 from sdnctl.errors import InvalidError
 from sdnctl.model.request import Context, Query
@@ -71,8 +71,9 @@ def _after(values: Iterable[Any], order: Sequence[tuple[ColumnElement[Any], bool
     alternatives = []
     equal: list[ColumnElement[bool]] = []
     for (column, descending), value in zip(order, values, strict=True):
-        alternatives.append(and_(*equal, column < value if descending else column > value))
-        equal.append(column == value)
+        bound = literal(value, column.type)  # true and false need this to be compared as larger and smaller
+        alternatives.append(and_(*equal, column < bound if descending else column > bound))
+        equal.append(column == bound)
     return or_(*alternatives)
 
 

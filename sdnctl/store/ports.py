@@ -24,7 +24,7 @@ from sdnctl.store import fixed_ips, port_values, ranges, tables
 from sdnctl.store.bodies import list_of, new_id, owner, refuse_unknown, text_of
 from sdnctl.store.fixed_ips import FixedIps
 from sdnctl.store.labels import delete_tags, insert_tags
-from sdnctl.store.objects import NETWORK, PORT, dump
+from sdnctl.store.objects import NETWORK, PORT, dump, is_service
 from sdnctl.store.space import Space
 from sdnctl.store.write import Write, may_see_network, owns
 
@@ -102,7 +102,7 @@ def remove(write: Write, port_id: str, if_match: int | None) -> None:
             f"Port {port_id} cannot be deleted directly via the port API: has device owner {device_owner}; {remedy}.",
             kind="ServicePortInUse",
         )
-    if device_owner.startswith(_INSTANCES) and not write.ctx.roles & {"admin", "service"}:
+    if device_owner.startswith(_INSTANCES) and not (write.ctx.is_admin or is_service(write.ctx)):
         raise ForbiddenError(
             f"Port {port_id} belongs to an instance (device_owner {device_owner}): detach it there, "
             "or clear device_owner first."
@@ -111,7 +111,7 @@ def remove(write: Write, port_id: str, if_match: int | None) -> None:
 
 
 def claim(write: Write, port_id: str, if_match: int | None) -> tuple[Row[Any], Object]:
-    """The port's network, locked, and the port. Who sees a port may change it: its project, and the network's owner."""
+    """The port's network, locked, and the port. Who sees it may change it: its project, the network's owner, services."""
     network_id = write.connection.execute(select(_port.network_id).where(_port.id == port_id)).scalar()
     network = write.lock_networks((network_id,)).get(network_id) if network_id is not None else None
     # Only now nobody else can change or delete it.
@@ -234,7 +234,7 @@ def _entries(space: Space, entries: Sequence[Mapping[str, object]], present: Map
 
 def _require_network_use(write: Write, network: Row[Any]) -> None:
     """The caller may have ports there."""
-    if not (owns(write.ctx, network) or network.shared or "service" in write.ctx.roles):
+    if not (owns(write.ctx, network) or network.shared or is_service(write.ctx)):
         raise ForbiddenError(
             f"network_id: network {network.id} is not yours and not shared; ports there are not allowed."
         )
@@ -242,7 +242,7 @@ def _require_network_use(write: Write, network: Row[Any]) -> None:
 
 def _require_own_network(write: Write, network: Row[Any], body: Mapping[str, object], port: Object) -> None:
     """On another's network a port leaves to its owner what the network must be able to rely on."""
-    if owns(write.ctx, network) or "service" in write.ctx.roles:
+    if owns(write.ctx, network) or is_service(write.ctx):
         return
     present = {item["ip_address"] for item in list_of(port, "fixed_ips")}
     named = {item["ip_address"] for item in list_of(body, "fixed_ips") if item.get("ip_address")}

@@ -30,7 +30,7 @@ from sdnctl.errors import ForbiddenError, PreconditionError
 from sdnctl.model.ids import Revision
 from sdnctl.model.request import Context, Object
 from sdnctl.store import tables
-from sdnctl.store.objects import KINDS, Kind
+from sdnctl.store.objects import KINDS, Kind, is_service
 from sdnctl.store.settings import Settings
 
 WRITERS: Final = frozenset({"admin", "manager", "member", "service"})
@@ -249,7 +249,7 @@ def _difference(old: Object | None, new: Object | None) -> dict[str, list[object
 
 def may_see_network(ctx: Context, row: Row[Any]) -> bool:
     """The same condition as `NETWORK.visible_to`, for a row at hand."""
-    return owns(ctx, row) or bool(ctx.project_id and (row.shared or row.external))
+    return owns(ctx, row) or is_service(ctx) or bool(ctx.project_id and (row.shared or row.external))
 
 
 def owns(ctx: Context, row: Row[Any]) -> bool:
