@@ -12,10 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from sdnctl import runtime
 from sdnctl.api.resources import SYNONYMS, Resource, allowed
 from sdnctl.model.request import Object
 
 JSON: Final = "application/json"
+_PART: Final = 100
 _ENCODER: Final = json.JSONEncoder(separators=(",", ":"), check_circular=False)
 _OLD_NAMES: Final[Mapping[str, str]] = {right: old for old, right in SYNONYMS.items()}
 
@@ -46,7 +48,7 @@ class Viewer:
         return {shown: item[name] for shown, name in self.names if name in item}
 
     def show_all(self, items: Sequence[Mapping[str, object]], fields: frozenset[str] = frozenset()) -> list[Object]:
-        return [self.show(item, fields) for item in items]
+        return [self.show(item, fields) for item in runtime.in_slices(items)]
 
 
 @functools.lru_cache(maxsize=256)
@@ -62,5 +64,17 @@ def viewer(resource: Resource, roles: frozenset[str]) -> Viewer:
 
 
 def encoded(value: object) -> bytes:
-    """`value` as JSON."""
-    return _ENCODER.encode(value).encode()
+    """`value` as JSON. Long lists are encoded in parts, so that other tasks run in between."""
+    if not isinstance(value, dict) or not any(
+        isinstance(child, list) and len(child) > _PART for child in value.values()
+    ):
+        return _ENCODER.encode(value).encode()
+    members = (_ENCODER.encode(key).encode() + b":" + _encoded_child(child) for key, child in value.items())
+    return b"{" + b",".join(members) + b"}"
+
+
+def _encoded_child(child: object) -> bytes:
+    if not isinstance(child, list):
+        return _ENCODER.encode(child).encode()
+    parts = (child[start : start + _PART] for start in range(0, len(child), _PART))
+    return b"[" + b",".join(_ENCODER.encode(part)[1:-1].encode() for part in runtime.in_slices(parts)) + b"]"

@@ -7,10 +7,13 @@ Nothing here depends on what exists. Refusals name the attribute, the reason and
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 import math
+import re
 from typing import Final, NoReturn
 
+from sdnctl import runtime
 from sdnctl.api.attributes import nearest
 from sdnctl.api.errors import bad_request
 from sdnctl.api.resources import SYNONYMS, Attribute, Default, May, Resource, Roles, allowed
@@ -30,13 +33,37 @@ def decode(body: bytes) -> object:
     if not text.strip():
         raise bad_request("The body is empty; send JSON.")
     try:
-        value = _DECODER.decode(text)
+        return _decode_bulk(text) if len(text) > _LARGE else _decode(text)
     except RecursionError:
         raise _too_deep() from None
     except ValueError as error:
         raise bad_request(f"The body is not JSON: {error}.") from None
-    _check_depth(value)
+
+
+def _decode(text: str) -> object:
+    value = _DECODER.decode(text)
+    _check_depth(value, DEEPEST)
     return value
+
+
+def _decode_bulk(text: str) -> object:
+    """The same for a body that is an object with one list in it, item by item, so that other tasks run in between."""
+    start = _BULK_START.match(text)
+    if start is None:
+        return _decode(text)
+    found: list[object] = []
+    at = start.end()
+    for _ in runtime.in_slices(itertools.count()):
+        value, at = _DECODER.raw_decode(text, at)
+        _check_depth(value, DEEPEST - 2)
+        found.append(value)
+        comma = _COMMA.match(text, at)
+        if comma is None:
+            break
+        at = comma.end()
+    if _BULK_END.fullmatch(text, at) is None:
+        raise ValueError(f"expecting a comma, or the end of the list and of the body: char {at}")
+    return {start[1]: found}
 
 
 def items(resource: Resource, body: object) -> tuple[list[object], bool]:
@@ -150,6 +177,11 @@ def _finite(text: str) -> float:
     return value
 
 
+_LARGE: Final = 64 * 1024
+"""Characters of a body that are decoded in one go."""
+_BULK_START: Final = re.compile(r'\s*\{\s*"([a-z_]+)"\s*:\s*\[\s*(?=\{)')
+_COMMA: Final = re.compile(r"\s*,\s*")
+_BULK_END: Final = re.compile(r"\s*\]\s*\}\s*")
 _DECODER: Final = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_constant, parse_float=_finite)
 
 
@@ -157,10 +189,10 @@ def _too_deep() -> InvalidError:
     return bad_request(f"The body is nested too deeply; at most {DEEPEST} levels are allowed.")
 
 
-def _check_depth(value: object) -> None:
+def _check_depth(value: object, deepest: int) -> None:
     """Go down level by level, so that no depth can exhaust the stack."""
     level = [value]
-    for _ in range(DEEPEST):
+    for _ in range(deepest):
         level = [
             child
             for parent in level

@@ -8,6 +8,7 @@ Rule 2: nothing here knows a resource by name. What only one resource can do is 
 
 from __future__ import annotations
 
+from sdnctl import runtime
 from sdnctl.api import bodies, queries, semantics
 from sdnctl.api.answers import Reply, Viewer, viewer
 from sdnctl.api.call import Call
@@ -34,7 +35,7 @@ def create(resource: Resource, call: Call) -> Reply:
     if not allowed(WRITERS, call.context.roles):
         raise _read_only(resource)
     items, several = bodies.items(resource, call.body())
-    values = [bodies.created(resource, item, call.context) for item in items]
+    values = [bodies.created(resource, item, call.context) for item in runtime.in_slices(items)]
     written = call.repository.create(call.context, resource.name, values)
     return _written(call, resource, written, 201, several=several)
 

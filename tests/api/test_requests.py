@@ -8,8 +8,12 @@ import json
 import re
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from webob import Request
 
+from sdnctl import runtime
+from sdnctl.api import answers, bodies
 from sdnctl.api.app import Application
 from sdnctl.api.auth import DEFAULT_PROJECT, nobody_asked
 from sdnctl.api.call import Limits
@@ -253,6 +257,44 @@ def test_a_thousand_ports_fit_in_one_body(client: Client) -> None:
     assert len(client.post("/v2.0/ports", {"ports": [port] * 1000}).json["ports"]) == 1000
 
 
+def _large(*ends: str) -> bytes:
+    """A bulk that is long enough to be decoded item by item, with something else at its end."""
+    items = ", ".join(json.dumps({"name": f"n{number}", "description": "x" * 200}) for number in range(1000))
+    return f'{{ "networks" : [ {items}{"".join(ends)}'.encode()
+
+
+def test_a_large_bulk_is_decoded_like_a_small_one(client: Client) -> None:
+    body = _large(' , {"name": "last"} ] }\n')
+    assert client.post("/v2.0/networks", body).json["networks"][-1]["name"] == "last"
+
+
+@pytest.mark.parametrize(
+    ("end", "message"),
+    (
+        ("", "expecting a comma, or the end of the list and of the body: char"),
+        ("]", "expecting a comma"),
+        ("], 1}", "expecting a comma"),
+        ("]} x", "expecting a comma"),
+        (",]}", "Expecting value"),
+        (",", "Expecting value"),
+        (', {"name": "a", "name": "b"}]}', "the key 'name' stands twice"),
+        (f", {'[' * 40}{']' * 40}]}}", "nested too deeply"),
+        (", " + "[" * 100_000, "nested too deeply"),
+        (", 5]}", "A network must be an object"),
+    ),
+)
+def test_a_large_bulk_that_is_wrong(client: Client, repository: FakeRepository, end: str, message: str) -> None:
+    assert message in error(client.post("/v2.0/networks", _large(end)))[2]
+    assert repository.objects == {}
+
+
+@settings(max_examples=200)
+@given(value=st.lists(st.dictionaries(st.text(), st.integers() | st.text() | st.lists(st.none())), min_size=1))
+def test_both_ways_of_decoding_agree(value: list[object]) -> None:
+    for text in (json.dumps({"ports": value}), json.dumps({"ports": value}, indent=1, ensure_ascii=False)):
+        assert bodies._decode_bulk(text) == bodies._decode(text) == {"ports": value}
+
+
 # --------------------------------------------------------------------------------------------------------------- sizes
 
 
@@ -303,6 +345,35 @@ def test_the_limit_is_an_option() -> None:
 
 
 # ------------------------------------------------------------------------------------------------------------- answers
+
+
+@given(value=st.dictionaries(st.text(), st.lists(st.integers() | st.text(), max_size=500) | st.text() | st.none()))
+def test_long_lists_are_encoded_like_short_ones(value: object) -> None:
+    assert json.loads(answers.encoded(value)) == value
+
+
+@pytest.mark.parametrize("length", (0, 1, 100, 101, 250))
+def test_a_long_list_is_encoded_whole(length: int) -> None:
+    value = {"ports": [{"id": number, "text": "x" * 2000} for number in range(length)], "ports_links": [1], "x": None}
+    assert json.loads(answers.encoded(value)) == value
+
+
+def test_other_tasks_run_while_a_long_list_is_answered(client: Client) -> None:
+    client.post("/v2.0/networks", {"networks": [{"description": "x" * 255}] * 5000})
+    turns = 0
+
+    def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            runtime.give_way()
+
+    counting = runtime.spawn(count)
+    runtime.give_way()
+    before = turns
+    client.get("/v2.0/networks")
+    counting.stop()
+    assert turns - before >= 3
 
 
 def test_every_answer_has_a_request_id(client: Client) -> None:
