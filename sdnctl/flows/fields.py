@@ -88,7 +88,11 @@ class Field(enum.IntEnum):
     """How many bits load, move, push and pop know of; less than `bits` for VLAN_VID alone."""
     notation: Notation
     needs: Fact
-    write_needs: Fact
+    requires: int
+    """`needs` as a plain number, which is quicker to work with."""
+    layer: int
+    """USES_LAYER_4 or nothing: what every test of the field says of its match."""
+    write_needs: int
     """What must be certain of packets in whom the field is written."""
     is_maskable: bool
     is_settable: bool
@@ -119,11 +123,12 @@ class Field(enum.IntEnum):
         member.match_name, _, other = names.partition(" ")
         member.name_set = other or member.match_name
         member.bits, member.notation, member.needs = bits, notation, needs
-        member.write_needs = needs
+        member.requires = member.write_needs = int(needs)
+        member.layer = int(Fact.USES_LAYER_4) if needs & LAYER_4 else 0
         if member.name_set == "vlan_vid":
-            member.write_needs = Fact.TAGGED
+            member.write_needs = int(Fact.TAGGED)
         elif member.name_set in {"ct_mark", "ct_label"}:
-            member.write_needs = Fact.CONNECTION
+            member.write_needs = int(Fact.CONNECTION)
         member.size, member.full = 4 if bits == 20 else (bits + 7) // 8, (1 << bits) - 1  # a label sits in a word
         member.valid = 0xFF if member.match_name in ("ct_state", "arp_op") else member.full
         member.part_bits = 12 if member.match_name == "vlan_vid" else bits

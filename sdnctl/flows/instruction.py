@@ -32,7 +32,7 @@ class _Interned(type):
     """Classes whose values are made once: most flows share most of their actions, and a look-up is cheaper."""
 
     if not TYPE_CHECKING:
-        __call__ = lru_cache(maxsize=1 << 16)(type.__call__)
+        __call__ = lru_cache(maxsize=1 << 14)(type.__call__)
 
 
 class Action(metaclass=_Interned):

@@ -9,10 +9,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from sdnctl.flows import notation
-from sdnctl.flows.fields import LAYER_4, Fact, Field
+from sdnctl.flows.fields import Fact, Field
 
 ETH_IPV4: Final = 0x0800
 ETH_ARP: Final = 0x0806
@@ -43,54 +43,67 @@ _GIVES: Final[dict[tuple[Field, int], Fact]] = {
     (Field.ICMP6_TYPE, 136): Fact.ND | Fact.ADVERTISEMENT,
     (Field.ICMP6_CODE, 0): Fact.CODE_0,
 }
-_FRAGMENTS: Final = {(0, 3), (1, 3), (3, 3), (1, 1), (0, 2)}
+_FRAGMENTS: Final = frozenset({(0, 3), (1, 3), (3, 3), (1, 1), (0, 2)})
+_new: Final = tuple.__new__
 
 
-class Test:
-    """`packet.field & mask == value`, with its bytes. Made by `test`, which keeps those in use."""
+class Test(NamedTuple):
+    """`packet.field & mask == value`, with its bytes. Made by `test`, which checks it and keeps those in use."""
 
-    __slots__ = ("field", "gives", "mask", "needs", "oxm", "value")
-    __test__ = False  # pytest: this is no test case
-
-    def __init__(self, field: Field, value: int, mask: int) -> None:
-        """Raise ValueError unless it is canonical and Open vSwitch would take it."""
-        if mask <= 0 or mask & ~field.full or value < 0 or value & ~mask or value & ~field.valid:
-            raise ValueError(
-                f"{field.match_name}: {value:#x}/{mask:#x} does not fit: bits of the mask are among {field.full:#x},"
-                f" bits of the value among those of the mask and {field.valid:#x}"
-            )
-        if mask == field.full:
-            oxm = field.oxm + value.to_bytes(field.size, "big")
-        elif field.is_maskable:
-            oxm = field.oxm_masked + value.to_bytes(field.size, "big") + mask.to_bytes(field.size, "big")
-        else:
-            raise ValueError(f"{field.match_name} is matched as a whole or not at all, not with mask {mask:#x}")
-        if field is Field.CT_STATE and mask & ~field.valid:
-            raise ValueError(f"ct_state: mask {mask:#x}; there are the flags {', '.join(notation.CT_FLAGS)}")
-        if field is Field.IP_FRAG and (value, mask) not in _FRAGMENTS:
-            raise ValueError(f"nw_frag: {value}/{mask} is none of no, yes, first, later, not_later")
-        if field is Field.VLAN_VID and value and not value & VLAN_TAG:
-            raise ValueError(f"vlan_vid: {value:#x} lacks bit 12, which says that there is a tag")
-        self.field, self.value, self.mask = field, value, mask
-        self.oxm = oxm
-        self.needs = int(field.needs)
-        gives = _GIVES.get((field, value), Fact.NOTHING) if mask == field.full else Fact.NOTHING
-        if field is Field.VLAN_VID and value & VLAN_TAG:
-            gives = Fact.TAGGED
-        if field is Field.CT_STATE and value & _INVALID:
-            gives = Fact.INVALID
-        if field is Field.IP_FRAG and value & 2:
-            gives = Fact.LATER
-        self.gives = int(gives | Fact.USES_LAYER_4 if field.needs & LAYER_4 else gives)
+    field: Field
+    value: int
+    mask: int
+    oxm: bytes
+    needs: int
+    """The facts (`Fact`) that other tests of the match must make certain."""
+    gives: int
+    """The facts that this one makes certain."""
 
     def __repr__(self) -> str:
         return f"{self.field.match_name}={notation.write(self.field, self.value, self.mask)}"
 
 
-@lru_cache(maxsize=1 << 16)
+@lru_cache(maxsize=1 << 14)
 def test(field: Field, value: int, mask: int) -> Test:
-    """The one test of `field` for `value` under `mask`."""
-    return Test(field, value, mask)
+    """The one test of `field` for `value` under `mask`; ValueError unless Open vSwitch gives it back unchanged."""
+    if mask == field.full and 0 <= value <= field.valid:
+        oxm = field.oxm + value.to_bytes(field.size, "big")
+    else:
+        oxm = _masked(field, value, mask)
+    gives = _gives(field, value, mask) if field in _SPECIAL else field.layer
+    return _new(Test, (field, value, mask, oxm, field.requires, gives))
+
+
+def _masked(field: Field, value: int, mask: int) -> bytes:
+    if mask <= 0 or mask & ~field.full or value < 0 or value & ~mask or value & ~field.valid:
+        raise ValueError(
+            f"{field.match_name}: {value:#x}/{mask:#x} does not fit: bits of the mask are among {field.full:#x},"
+            f" bits of the value among those of the mask and {field.valid:#x}"
+        )
+    if not field.is_maskable:
+        raise ValueError(f"{field.match_name} is matched as a whole or not at all, not with mask {mask:#x}")
+    return field.oxm_masked + value.to_bytes(field.size, "big") + mask.to_bytes(field.size, "big")
+
+
+_SPECIAL: Final = frozenset({field for field, _ in _GIVES} | {Field.VLAN_VID, Field.IP_FRAG, Field.CT_STATE})
+
+
+def _gives(field: Field, value: int, mask: int) -> int:
+    """What a test of a field with meaning makes certain; ValueError for values that the field cannot have."""
+    gives = _GIVES.get((field, value), 0) if mask == field.full else 0
+    if field is Field.VLAN_VID and value:
+        if not value & VLAN_TAG:
+            raise ValueError(f"vlan_vid: {value:#x} lacks bit 12, which says that there is a tag")
+        gives = Fact.TAGGED
+    elif field is Field.IP_FRAG:
+        if (value, mask) not in _FRAGMENTS:
+            raise ValueError(f"nw_frag: {value}/{mask} is none of no, yes, first, later, not_later")
+        gives = Fact.LATER if value & 2 else 0
+    elif field is Field.CT_STATE:
+        if mask & ~field.valid:
+            raise ValueError(f"ct_state: mask {mask:#x}; there are the flags {', '.join(notation.CT_FLAGS)}")
+        gives = Fact.INVALID if value & _INVALID else 0
+    return int(gives) | field.layer
 
 
 _TEXT_ORDER: Final = {
