@@ -80,6 +80,11 @@ class Channel:
         """Why the channel ended; None while it is open."""
         return self._reason
 
+    @property
+    def is_settled(self) -> bool:
+        """The handshake is complete, or was before the end."""
+        return self._settled
+
     def settle(self) -> None:
         """The handshake is complete: its deadline is off."""
         self._settled = True

@@ -117,6 +117,11 @@ class Connection:
         return self._channel.reason is None
 
     @property
+    def is_known(self) -> bool:
+        """Which bridge this is and what ports it has was found out; nobody is told of a connection before."""
+        return self._channel.is_settled
+
+    @property
     def reason(self) -> str | None:
         """Why the connection ended; None while it is open."""
         return self._channel.reason

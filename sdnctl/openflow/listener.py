@@ -117,13 +117,14 @@ class Listener:
         finally:
             self._pending.pop(connection, None)
             self._serving.pop(connection, None)
+        if not connection.is_known:
+            log.warning("handshake failed", peer=connection.peer, reason=connection.reason)
 
     def _introduce(self, connection: Connection) -> None:
         try:
             connection.set_up()
         except SdnctlError as error:
             connection.close(str(error))
-            log.warning("handshake failed", peer=connection.peer, reason=connection.reason)
             return
         finally:
             self._pending.pop(connection, None)
