@@ -9,6 +9,7 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from signal import SIGTERM
 
 import pytest
 
@@ -76,12 +77,13 @@ class Client:
     def close(self) -> None:
         self._task.stop()
         self._socket.close()
+        self._run("ip", "link", "del", self._near)  # the namespace would take it along, but some time later
         self._run("ip", "netns", "del", self.namespace)
 
-    def script(self) -> Path:
+    def script(self, and_then: str = "") -> Path:
         """What a client calls, with what it was told in the environment; it keeps that and changes nothing."""
         path = self.directory / "script"
-        path.write_text(f'#!/bin/sh\n[ "$1$reason" = deconfig ] || env > {self.directory}/told.$1$reason\n')
+        path.write_text(f"#!/bin/sh\nenv > {self.directory}/told.$1$reason\n{and_then}\n")
         path.chmod(0o755)
         return path
 
@@ -89,13 +91,13 @@ class Client:
         lines = (self.directory / f"told.{event}").read_text().splitlines()
         return dict(line.split("=", 1) for line in lines if "=" in line)
 
-    def run(self, *command: str) -> None:
-        """Run a client in the namespace, with files of its own under /var/lib and /run."""
+    def run(self, *command: str, status: int = 0) -> None:
+        """Run a client in the namespace to its end, with files of its own under /var/lib and /run."""
         if shutil.which(command[0]) is None:
             pytest.skip(f"needs {command[0]}")
         private = 'mount -t tmpfs none /run; [ ! -d /var/lib/dhcpcd ] || mount -t tmpfs none /var/lib/dhcpcd; exec "$@"'
         inside = ("unshare", "--mount", "sh", "-c", private, "client", *command)
-        self._run("nsenter", f"--net=/run/netns/{self.namespace}", *inside)
+        self._run("nsenter", f"--net=/run/netns/{self.namespace}", *inside, status=status)
 
     def _respond(self) -> None:
         while True:
@@ -107,9 +109,9 @@ class Client:
                     self._socket.send(answer.frame)
 
     @staticmethod
-    def _run(*command: str) -> None:
+    def _run(*command: str, status: int = 0) -> None:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-        assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
+        assert done.returncode == status, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
 
 
 def _remove_leftovers() -> None:
@@ -127,13 +129,16 @@ def client(tmp_path: Path) -> Iterator[Client]:
 
 
 def dhclient(client: Client, leases: str = "") -> dict[str, str]:
-    """Run ISC's client until it has a lease, then end it; what it was told."""
+    """Run ISC's client until it has a lease; what it was told.
+
+    In the background nobody could say when it is there, and in the foreground it would stay for ever: so the script
+    that it calls with its lease ends it.
+    """
     remembered = client.directory / "leases"
     remembered.write_text(leases)
-    pid = client.directory / "pid"
-    files = ("-cf", "/dev/null", "-lf", str(remembered), "-pf", str(pid), "-sf", str(client.script()))
-    client.run("dhclient", "-4", "-1", *files, client.interface)
-    os.kill(int(pid.read_text()), 15)
+    script = client.script("case $reason in BOUND|REBOOT) kill $PPID;; esac")
+    files = ("-cf", "/dev/null", "-lf", str(remembered), "-pf", "/run/dhclient.pid", "-sf", str(script))
+    client.run("dhclient", "-4", "-1", "-d", *files, client.interface, status=-SIGTERM)
     events = [event for event in ("BOUND", "REBOOT") if (client.directory / f"told.{event}").exists()]
     return client.told(events[-1])
 
