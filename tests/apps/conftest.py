@@ -31,12 +31,17 @@ PAIRS = (
     Source(mac(0x83), 4, v4(0x93), 0xFFFFFFFF),
     Source(mac(0x83), 6, v6(0x93), (1 << 128) - 1),
 )
+SHARED = (
+    Source(mac(0x83), 4, v4(0x94), 0xFFFFFFFF),
+    Source(mac(0x83), 6, v6(0x94), (1 << 128) - 1),
+)
+"""Guest 2 may use a MAC of guest 3's, with other addresses."""
 EVERYTHING = (Source(mac(4), 4, 0, 0), Source(mac(4), 6, 0, 0))
 
 CLOUD = Cloud(
     (
         Guest(1, GREEN, 1),
-        Guest(2, GREEN, 1),
+        Guest(2, GREEN, 1, pairs=SHARED),
         Guest(3, GREEN, 1, pairs=PAIRS),
         Guest(4, GREEN, 1, pairs=EVERYTHING),
         Guest(5, GREEN, 1, dhcp=False),

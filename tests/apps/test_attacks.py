@@ -93,7 +93,8 @@ def lldp(group: int) -> bytes:
     return ethernet(group, mac(1), 0x88CC, bytes(46))
 
 
-def from_group(frame: bytes, address: int) -> bytes:
+def with_mac(frame: bytes, address: int) -> bytes:
+    """The frame with another sender MAC, in the frame alone."""
     return frame[:6] + six(address) + frame[12:]
 
 
@@ -125,16 +126,16 @@ CLASSIFY = [
          Reason.RESERVED_MAC, broadcast4(1)),
     Case("pause frame", ethernet(0x0180C2000001, mac(1), 0x8808, bytes(46)), Table.CLASSIFY, Reason.RESERVED_MAC,
          broadcast4(1)),
-    Case("from broadcast", from_group(LEGAL4, BROADCAST), Table.CLASSIFY, Reason.FOREIGN_MAC, LEGAL4),
-    Case("from a group", from_group(LEGAL4, GROUP_MAC), Table.CLASSIFY, Reason.FOREIGN_MAC, LEGAL4),
+    Case("from broadcast", with_mac(LEGAL4, BROADCAST), Table.CLASSIFY, Reason.FOREIGN_MAC, LEGAL4),
+    Case("from a group", with_mac(LEGAL4, GROUP_MAC), Table.CLASSIFY, Reason.FOREIGN_MAC, LEGAL4),
 ]  # fmt: skip
 
 MACS = [
-    Case("unknown MAC", from_group(LEGAL4, mac(99)), Table.PORT_SECURITY, Reason.FOREIGN_MAC, LEGAL4),
-    Case("victim's MAC", from_group(LEGAL4, mac(2)), Table.PORT_SECURITY, Reason.FOREIGN_MAC, LEGAL4),
-    Case("MAC 0", from_group(LEGAL4, 0), Table.PORT_SECURITY, Reason.FOREIGN_MAC, LEGAL4),
-    Case("another's MAC on ARP", from_group(LEGAL_ARP, mac(6)), Table.PORT_SECURITY, Reason.FOREIGN_MAC, LEGAL_ARP),
-    Case("another's MAC on IPv6", from_group(LEGAL6, mac(6)), Table.PORT_SECURITY, Reason.FOREIGN_MAC, LEGAL6),
+    Case("unknown MAC", with_mac(LEGAL4, mac(99)), Table.PORT_SECURITY, Reason.FOREIGN_MAC, LEGAL4),
+    Case("victim's MAC", with_mac(LEGAL4, mac(2)), Table.PORT_SECURITY, Reason.FOREIGN_MAC, LEGAL4),
+    Case("MAC 0", with_mac(LEGAL4, 0), Table.PORT_SECURITY, Reason.FOREIGN_MAC, LEGAL4),
+    Case("another's MAC on ARP", with_mac(LEGAL_ARP, mac(6)), Table.PORT_SECURITY, Reason.FOREIGN_MAC, LEGAL_ARP),
+    Case("another's MAC on IPv6", with_mac(LEGAL6, mac(6)), Table.PORT_SECURITY, Reason.FOREIGN_MAC, LEGAL6),
     Case("MPLS", ethernet(mac(2), mac(1), 0x8847, b"\0\0\x01\xff" + LEGAL4[14:]), Table.SOURCE_SECURITY,
          Reason.ETHERTYPE, LEGAL4),
     Case("PPPoE discovery", ethernet(BROADCAST, mac(1), 0x8863, bytes(46)), Table.SOURCE_SECURITY, Reason.ETHERTYPE,
@@ -198,8 +199,8 @@ IPV4S = [
     ip_case("broadcast, of one who owns everything", from4(4, 0xFFFFFFFF), from4(4, 1 << 24), sender=4),
     ip_case("0.0.0.0, of one who owns everything", from4(4, 0), from4(4, 0x08080808), sender=4),
     ip_case("pair's address with the port's own MAC", from4(3, v4(0x93)), from4(3, v4(3)), sender=3),
-    ip_case("own address with the pair's MAC", from_group(from4(3, v4(3)), mac(0x83)),
-            from_group(from4(3, v4(0x93)), mac(0x83)), sender=3),
+    ip_case("own address with the pair's MAC", with_mac(from4(3, v4(3)), mac(0x83)),
+            with_mac(from4(3, v4(0x93)), mac(0x83)), sender=3),
     ip_case("just outside of the pair's prefix", from4(3, v4(0x90)), from4(3, v4(0x8F)), sender=3),
 ]  # fmt: skip
 
@@ -322,9 +323,65 @@ NDS = [
          Table.ND_SECURITY, Reason.FOREIGN_ND, nd(4, NS, bytes(4) + sixteen(v6(99)) + sll(mac(4))), 4),
 ]  # fmt: skip
 
+
+def shared_arp(address: int, sha: int = 0x83) -> bytes:
+    """ARP from the MAC that guests 2 and 3 share, by default about that MAC."""
+    return with_mac(arp(2, address, v4(99), sha=mac(sha)), mac(0x83))
+
+
+def shared_nd(kind: int, target: int, option: bytes, src: int) -> bytes:
+    return with_mac(nd(2, kind, bytes(4) + sixteen(target) + option, src=src), mac(0x83))
+
+
+def shared_case(name: str, forged: bytes, table: Table, reason: Reason, twin: bytes) -> Case:
+    return Case(name, forged, table, reason, twin, 2, 1)
+
+
+SOURCE, ND = Table.SOURCE_SECURITY, Table.ND_SECURITY
+THEFTS = [
+    *(
+        Case(f"everything of guest 1, {name}", frame, Table.PORT_SECURITY, Reason.FOREIGN_MAC, broadcast4(2), 2, 1)
+        for name, frame in {
+            "IPv4": to4(1, 6), "IPv6": to6(1, 6), "ARP": LEGAL_ARP, "probe": arp(1, 0, v4(99)), "RARP": rarp(1, mac(1)),
+            "solicitation": SOLICITS, "advertisement": ANNOUNCED, "detection": solicitation(1, v6(1), b"", src=0),
+        }.items()
+    ),
+    shared_case("IPv4 of guest 3 with the MAC of both", with_mac(broadcast4(2, src=v4(0x93)), mac(0x83)), SOURCE,
+                Reason.FOREIGN_IPV4, with_mac(broadcast4(2, src=v4(0x94)), mac(0x83))),
+    shared_case("IPv6 of guest 3 with the MAC of both",
+                with_mac(multicast6(2, udp(1, 2), UDP, src=v6(0x93)), mac(0x83)), SOURCE, FOREIGN6,
+                with_mac(multicast6(2, udp(1, 2), UDP, src=v6(0x94)), mac(0x83))),
+    shared_case("ARP of guest 3 with the MAC of both", shared_arp(v4(0x93)), SOURCE, Reason.FOREIGN_ARP,
+                shared_arp(v4(0x94))),
+    shared_case("detection of guest 3's address with the MAC of both", shared_nd(NS, v6(0x93), b"", 0), ND,
+                Reason.FOREIGN_ND, shared_nd(NS, v6(0x94), b"", 0)),
+    shared_case("advertisement of guest 3's address with the MAC of both",
+                shared_nd(NA, v6(0x93), tll(mac(0x83)), ll(0x83)), ND, Reason.FOREIGN_ND,
+                shared_nd(NA, v6(0x94), tll(mac(0x83)), ll(0x83))),
+    shared_case("advertisement of guest 3's address without a MAC", shared_nd(NA, v6(0x93), b"", ll(0x83)), ND,
+                Reason.FOREIGN_ND, shared_nd(NA, v6(0x94), b"", ll(0x83))),
+    shared_case("one own MAC on the frame, the other in ARP", shared_arp(v4(2), 2), SOURCE, Reason.FOREIGN_ARP,
+                shared_arp(v4(0x94))),
+    shared_case("one own MAC on the frame, the other in a probe", shared_arp(0, 2), SOURCE, Reason.FOREIGN_ARP,
+                shared_arp(0)),
+    shared_case("one own MAC on the frame, the other in RARP", with_mac(rarp(2, mac(2)), mac(0x83)), SOURCE,
+                Reason.FOREIGN_ARP, with_mac(rarp(2, mac(0x83)), mac(0x83))),
+    shared_case("one own MAC on the frame, the other in a solicitation",
+                shared_nd(NS, v6(99), sll(mac(2)), v6(0x94)), ND, Reason.FOREIGN_ND,
+                shared_nd(NS, v6(99), sll(mac(0x83)), v6(0x94))),
+    shared_case("one own MAC on the frame, the other's address in an advertisement",
+                shared_nd(NA, v6(2), tll(mac(2)), v6(0x94)), ND, Reason.FOREIGN_ND,
+                shared_nd(NA, v6(0x94), tll(mac(0x83)), v6(0x94))),
+    shared_case("one own MAC on the frame, the other's address advertised without a MAC",
+                shared_nd(NA, v6(2), b"", v6(0x94)), ND, Reason.FOREIGN_ND, shared_nd(NA, v6(0x94), b"", v6(0x94))),
+    shared_case("one own MAC on the frame, detection of the other's address", shared_nd(NS, v6(2), b"", 0), ND,
+                Reason.FOREIGN_ND, shared_nd(NS, v6(0x94), b"", 0)),
+]  # fmt: skip
+
 FAMILIES = {
     "classify": CLASSIFY, "mac": MACS, "arp": ARPS, "ipv4": IPV4S, "servers": SERVERS, "ipv6": IPV6S,
     "routers": ROUTERS, "nd": NDS,
+    "theft": THEFTS,
 }  # fmt: skip
 NAMED = {f"{family}: {case.name}": case for family, cases in FAMILIES.items() for case in cases}
 WITHIN_THE_SWITCH = {name: case for name, case in NAMED.items() if case.victim != 6}
