@@ -15,6 +15,7 @@ from sdnctl.flows import notation
 from sdnctl.flows.conntrack import Ct, CtClear, CtNat
 from sdnctl.flows.fields import Fact, Field, Notation, Part
 from sdnctl.flows.instruction import LAST_TABLE, Action, Goto, Meter, nicira, part_of, table_name
+from sdnctl.flows.oxm import VLAN_TAG
 from sdnctl.flows.registers import Slot
 
 __all__ = [
@@ -145,6 +146,8 @@ class SetField(Action):
         if mask is None:
             if not 0 <= value <= target.valid:
                 raise ValueError(f"set_field:{value:#x}: {target.name_set} is at most {target.valid:#x}")
+            if target is Field.VLAN_VID and not value & VLAN_TAG:
+                raise ValueError(f"set_field:{value}->vlan_vid: bit 12 says that there is a tag; add 4096")
             self.seal(target.set_head + value.to_bytes(target.size, "big") + target.set_pad, self.target.write_needs)
             return
         if not target.is_maskable:

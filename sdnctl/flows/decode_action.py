@@ -20,6 +20,7 @@ from sdnctl.flows.oxm import fields_of
 _GOTO: Final = 1
 _APPLY_ACTIONS: Final = 4
 _METER: Final = 6
+_CT: Final = 35
 _BY_NXM: Final = {field.nxm: field for field in Field}
 _BY_SET_HEADER: Final = {(field.nxm & 0xFFFFFE00 | 0x100 | field.size * 2): field for field in Field}
 
@@ -40,12 +41,16 @@ def read_instructions(data: bytes) -> Iterator[tuple[bytes, Action | None]]:
             yield one, None
 
 
-def read_actions(data: bytes) -> Iterator[tuple[bytes, Action | None]]:
-    """Every action of this list: its bytes, and its value if it is one of ours."""
+def read_actions(data: bytes, *, inside: bool = False) -> Iterator[tuple[bytes, Action | None]]:
+    """Every action of this list: its bytes, and its value if it is one of ours.
+
+    `inside`: the list stands in a ct action. No other ct can, or a liar could nest them until our stack is full.
+    """
     for kind, one in _split(data):
         reader: Callable[[bytes], Action] | None = _STANDARD.get(kind)
         if kind == OFPAT_EXPERIMENTER and len(one) >= 10 and int.from_bytes(one[4:8], "big") == NICIRA:
-            reader = _NICIRA.get(int.from_bytes(one[8:10], "big"))
+            subtype = int.from_bytes(one[8:10], "big")
+            reader = None if inside and subtype == _CT else _NICIRA.get(subtype)
         yield one, None if reader is None else _checked(reader, one)
 
 
@@ -63,7 +68,7 @@ def _checked(reader: Callable[[bytes], Action], one: bytes) -> Action | None:
     """What `reader` makes of it, if that is exactly what stands there."""
     try:
         action = reader(one)
-    except (ValueError, struct.error, KeyError):
+    except (ValueError, LookupError, struct.error):
         return None
     return action if action.wire == one else None
 
@@ -79,16 +84,7 @@ def _set_field(data: bytes) -> Action:
     for _, test in fields_of(data[4 : 8 + data[7]]):
         if test is not None:
             return SetField(test.field, test.value)
-    return _unusual_set_field(data)
-
-
-def _unusual_set_field(data: bytes) -> Action:
-    """A value that could not be matched, such as a VLAN id without the bit that says there is a tag."""
-    for field in Field:
-        if field.oxm == data[4 : 4 + len(field.oxm)]:
-            start = 4 + len(field.oxm)
-            return SetField(field, int.from_bytes(data[start : start + field.size], "big"))
-    raise ValueError(f"set_field of an unknown field: 0x{data.hex()}")
+    raise ValueError(f"set_field 0x{data.hex()} sets none of our fields")
 
 
 def _part(header: int, low: int, width: int) -> Part:
@@ -147,7 +143,7 @@ def _ct(data: bytes) -> Action:
     zone = _part(source, bits >> 6, (bits & 63) + 1) if source else bits
     nat: CtNat | None = None
     then: list[Action] = []
-    for one, action in read_actions(data[24:]):
+    for one, action in read_actions(data[24:], inside=True):
         if isinstance(action, CtNat):
             nat = action
         elif action is None:
@@ -178,7 +174,7 @@ _NICIRA: Final[dict[int, Callable[[bytes], Action]]] = {
     28: lambda data: act.Pop(_stack(data)),
     33: _set_masked,
     34: _conjunction,
-    35: _ct,
+    _CT: _ct,
     36: _nat,
     37: _controller,
     43: lambda _: act.CtClear(),

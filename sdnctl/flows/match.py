@@ -286,7 +286,7 @@ class Match:
 
     def _type(self, new: Test) -> Match:
         known = self.get(Field.ETH_TYPE)
-        if known is new:
+        if known == new:
             return self
         return self.also(new)
 

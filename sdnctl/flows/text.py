@@ -97,6 +97,8 @@ def read_match(text: str) -> Match:
         if word not in PROTOCOLS:
             for one in _tests(word, protocol):
                 _put(tests, one)
+    if Field.VLAN_PCP in tests and Field.VLAN_VID not in tests:
+        _put(tests, test(Field.VLAN_VID, VLAN_TAG, VLAN_TAG))  # a priority is that of a tag
     return match_of(tests.values())
 
 

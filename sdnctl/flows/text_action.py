@@ -192,6 +192,8 @@ def _ct(argument: str) -> Action:
     if options.keys() - {"commit", "force", "table", "zone", "nat", "exec"}:
         raise ValueError("ct(...) has commit, force, table, zone, nat and exec")
     zone = options.get("zone", "0")
+    if "ct(" in options.get("exec", ""):
+        raise ValueError("no ct stands inside of another")
     return Ct(
         _part(zone) if "[" in zone else _number(zone),
         _table(options["table"]) if "table" in options else None,

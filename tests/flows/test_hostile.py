@@ -94,6 +94,51 @@ def test_unknown_parts_show_in_hexadecimal():
         decode(wire)
 
 
+@pytest.mark.parametrize(
+    "instructions",
+    (
+        "00010010 05000000 0000000000000000",  # goto of another length
+        "00060008 00000000",  # meter 0
+        "00040010 00000000 00190008 80000604",  # set_field cut off
+        "00040018 00000000 00190010 80000c02 0005 000000000000",  # VLAN id without the bit for a tag
+        "00040020 00000000 ffff0018 00002320 0024 0000 0003 0000 000000000000 0000",  # source and destination NAT
+        "00040020 00000000 ffff0018 00002320 0025 000000000000 0004 0008 00000005",  # controller that pauses
+        "00040018 00000000 00000010 00000001 0005 000000000000",  # output to a port with a length
+        "00040010 00000000 00120008 00000001",  # pop_vlan with something in its padding
+    ),
+)
+def test_what_would_be_written_in_another_way_is_shown_as_it_is(instructions: str):
+    wire = WireFlow(b"\0\0\5", 0, bytes.fromhex(instructions))
+    assert "=0x" in wire_text(wire)
+    with pytest.raises(ValueError):  # noqa: PT011  (the point is that it is a ValueError)
+        decode(wire)
+
+
+def test_order_of_fields_is_kept():
+    """A switch that lists fields in another order sent another flow; it is no flow of ours that decodes to the same."""
+    swapped = bytes.fromhex("8000080600000000000580000004 00000001".replace(" ", ""))
+    with pytest.raises(ValueError, match="not all that stands"):
+        decode(WireFlow(b"\0\0\5" + swapped, 1, b""))
+
+
+def test_nested_tracking_does_not_fill_the_stack():
+    inner = b""
+    for _ in range(2000):
+        inner = struct.pack("!HHIHHIHB3xH", 0xFFFF, 24 + len(inner), 0x2320, 35, 1, 0, 0, 255, 0) + inner
+    instructions = struct.pack("!HH4x", 4, 8 + len(inner)) + inner
+    assert wire_text(WireFlow(b"\0\0\5", 0, instructions)).startswith("priority=5 actions=action=0x")
+
+
+def test_group_with_something_in_its_padding():
+    group = encode_group(GroupSpec(1, "all", ((),)))
+    with pytest.raises(ValueError, match="not all that stands"):
+        decode_group(group._replace(buckets=group.buckets[:-1] + b"\1"))
+    with pytest.raises(ValueError, match="none of ours"):
+        decode_group(
+            group._replace(buckets=struct.pack("!HHII4x", 24, 0, 0xFFFFFFFF, 0xFFFFFFFF) + b"\0\x77\0\x08" + bytes(4))
+        )
+
+
 def test_foreign_group():
     with pytest.raises(ValueError, match="not one of"):
         decode_group(WireGroup(1, 1, b""))

@@ -13,6 +13,7 @@ from sdnctl.flows.match import Match, match_of
 from sdnctl.flows.text import parse, read_line, read_match
 from sdnctl.flows.wire import add_message, decode, encode, wire_text
 from tests.flows import strategies
+from tests.flows.samples import sample_flows
 
 
 @given(strategies.flows())
@@ -21,6 +22,13 @@ def test_bytes_say_all(flow: Flow):
     wire = encode(flow)
     assert decode(wire) == flow
     assert wire_text(wire) == flow.text()
+
+
+def test_samples_say_all():
+    for flow in sample_flows():
+        assert decode(encode(flow)) == flow
+        assert wire_text(encode(flow)) == flow.text()
+        assert parse(flow.text()) == flow
 
 
 @given(strategies.flows())

@@ -58,6 +58,8 @@ def test_damaged_text(flow: Flow, at: int, put: str):
         ("actions=conjunction(5)", "ID,K/N"),
         ("ip actions=ct(commit,nat(src=somewhere))", "src=somewhere"),
         ("ip actions=ct(zone=1,zone=2)", "twice"),
+        ("ip actions=ct(commit,nat(src=a-b-c))", "no range of addresses"),
+        ("ip actions=ct(commit,exec(" + "ct(commit,exec(" * 300 + "))" * 300 + "))", "no ct stands inside"),
     ),
 )
 def test_text_is_refused_with_the_word(line: str, says: str):
@@ -88,7 +90,12 @@ def test_foreign_actions_are_left_as_text():
         ("vlan_vid=5 actions=strip_vlan", "dl_vlan=5 actions=pop_vlan"),
         ("vlan_vid=0x1000/0x1000 actions=drop", "vlan_tci=0x1000/0x1000 actions=drop"),
         ("dl_vlan=5,dl_vlan_pcp=3 actions=drop", "dl_vlan=5,dl_vlan_pcp=3 actions=drop"),
+        ("dl_vlan_pcp=3 actions=drop", "dl_vlan_pcp=3 actions=drop"),
+        ("vlan_tci=0xe000/0xe000,dl_vlan=5 actions=drop", "dl_vlan=5,dl_vlan_pcp=7 actions=drop"),
+        ("ct_state=33 actions=controller:128", "ct_state=new|trk actions=CONTROLLER:128"),
         ("vlan_tci=0x1005/0x1fff actions=drop", "dl_vlan=5 actions=drop"),
+        ("vlan_tci=0x7005 actions=drop", "dl_vlan=5,dl_vlan_pcp=3 actions=drop"),
+        ("actions=output:controller,output:in_port", "actions=CONTROLLER:65535,IN_PORT"),
         ("ip,nw_tos=32 actions=mod_nw_dst:10.0.0.1", "ip,nw_tos=32 actions=set_field:10.0.0.1->ip_dst"),
         (
             "ip,ip_dscp=8 actions=mod_dl_src:00:00:00:00:00:01",

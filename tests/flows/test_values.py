@@ -69,6 +69,7 @@ def refused(says: str, make: Callable[[], object]) -> None:
         ("lacks bit 12", lambda: Match().field(Field.VLAN_VID, 5)),
         ("0 to 4095", lambda: Match().vlan(4096)),
         ("one of no", lambda: Match().ipv4().fragment("never")),
+        ("none of no", lambda: Match().ipv4().field(Field.IP_FRAG, 2, 2)),
         ("nothing of layer 4", lambda: Match().tcp4(dst=80).fragment("later")),
         ("says TCP", lambda: Match().ipv4().fragment("later").ip_proto(6).field(Field.TCP_DST, 80)),
         ("no flag", lambda: Match().ct_state("+trk+open")),
@@ -93,6 +94,7 @@ def test_match_refuses(says: str, make: Callable[[], object]):
         ("at most", lambda: SetField(Field.ETH_SRC, 1 << 48)),
         ("leave it out", lambda: SetField(Field.ETH_SRC, 5, Field.ETH_SRC.full)),
         ("outside", lambda: SetField(Field.ETH_SRC, 5, 2)),
+        ("add 4096", lambda: SetField(Field.VLAN_VID, 5)),
         ("as a whole", lambda: SetField(Field.IP_TTL, 4, 0xFC)),
         ("48 bits into 32", lambda: Move(Field.ETH_SRC, FROM_PORT)),
         ("cannot be written", lambda: Move(FROM_PORT, Field.CT_STATE)),
@@ -181,6 +183,7 @@ def test_meters_and_groups_refuse():
     refused("either", lambda: MeterSpec(1, 5, 5, 5))
     refused("either", lambda: MeterSpec(1))
     refused("32 bits", lambda: MeterSpec(1, 1 << 32))
+    refused("numbered", lambda: GroupSpec(-1, "all", ()))
     refused("one bucket", lambda: GroupSpec(1, "indirect", ()))
     refused("not one of", lambda: GroupSpec(1, "select", ()))
     refused("Resubmit", lambda: GroupSpec(1, "all", ((Goto(5),),)))
@@ -195,6 +198,44 @@ def test_values_are_immutable():
         Output(1).ofport = 2  # type: ignore[misc]
     with pytest.raises(AttributeError):
         Flow(0, 1, match, (Output(1),)).table = 5  # type: ignore[misc]
+
+
+def test_methods_are_short_for_fields():
+    """Each method of a match gives the tests it is named after, prerequisites among them."""
+    pairs = [
+        (Match().eth_dst(5, 7), "dl_dst=00:00:00:00:00:05/00:00:00:00:00:07"),
+        (Match().eth_type(0x0800).ipv4(), "ip"),
+        (Match().tunnel_id(5).tunnel_source(1), "tun_id=0x5,tun_src=0.0.0.1"),
+        (Match().rarp(), "rarp"),
+        (Match().arp().arp(), "arp"),
+        (Match().rarp().arp_op(3), "rarp,arp_op=3"),
+        (Match().arp_op(1).arp_spa(1, 3).arp_tpa(2), "arp,arp_spa=0.0.0.1/0.0.0.3,arp_tpa=0.0.0.2,arp_op=1"),
+        (Match().arp_sha(1).arp_tha(2), "arp,arp_sha=00:00:00:00:00:01,arp_tha=00:00:00:00:00:02"),
+        (Match().ipv4_src(0, 0).ipv4_dst(1), "ip,nw_dst=0.0.0.1"),
+        (Match().ipv6_src(1).ipv6_dst(2), "ipv6,ipv6_src=::1,ipv6_dst=::2"),
+        (Match().ipv6().ip_ttl(255).ip_proto(58).ip_proto(58), "icmp6,nw_ttl=255"),
+        (Match().tcp6(1, 2), "tcp6,tp_src=1,tp_dst=2"),
+        (Match().udp6(dst=547), "udp6,tp_dst=547"),
+        (Match().icmp4(8, 0), "icmp,icmp_type=8,icmp_code=0"),
+        (
+            Match().icmp6(135, 0).nd_target(1).nd_sll(2),
+            "icmp6,icmp_type=135,icmp_code=0,nd_target=::1,nd_sll=00:00:00:00:00:02",
+        ),
+        (Match().icmp6(136, 0).nd_tll(2), "icmp6,icmp_type=136,icmp_code=0,nd_tll=00:00:00:00:00:02"),
+        (Match().ct_state("+trk-new"), "ct_state=-new+trk"),
+        (Match().any_tag(), "vlan_tci=0x1000/0x1000"),
+    ]
+    for match, text in pairs:
+        assert match.text() == text
+
+
+def test_what_a_match_says_of_a_field():
+    match = Match().in_port(7).slot(NETWORK, 5).slot(SOURCE, 1)
+    assert repr(match) == "Match(reg0=0x80000005/0x80ffffff,in_port=7)"
+    found = match.get(Field.IN_PORT)
+    assert found is not None
+    assert (found.value, found.mask) == (7, 0xFFFFFFFF)
+    assert match.get(Field.ETH_SRC) is None
 
 
 def test_equal_by_meaning():
