@@ -138,6 +138,7 @@ def test_a_page_that_is_not_full_is_the_last_one(client: Client) -> None:
     assert set(links(client, "limit=2")) == {"previous"}
     assert set(links(client, "limit=1")) == {"previous", "next"}
     assert set(links(client, "limit=2&page_reverse=True")) == {"next"}
+    assert "page_reverse" not in links(client, "limit=2&page_reverse=True")["next"]
     assert links(client, "limit=0") == {}
     assert links(client, "") == {}
 

@@ -217,6 +217,16 @@ def test_null_is_not_absent(client: Client, repository: FakeRepository) -> None:
     assert second["cidr"] == "10.0.1.0/24"
 
 
+def test_a_default_belongs_to_one_object(client: Client, repository: FakeRepository) -> None:
+    """What becomes of one object's list is not the next one's default."""
+    network = client.make("network")
+    first = client.make("port", network_id=network["id"])
+    pairs = repository.objects["port"][str(first["id"])]["allowed_address_pairs"]
+    assert isinstance(pairs, list)
+    pairs.append("something")
+    assert client.make("port", network_id=network["id"])["allowed_address_pairs"] == []
+
+
 def test_tenant_id_is_project_id(client: Client) -> None:
     assert client.make("network", tenant_id=OTHER_PROJECT)["project_id"] == OTHER_PROJECT
     assert client.make("network", tenant_id=OTHER_PROJECT, project_id=OTHER_PROJECT)["tenant_id"] == OTHER_PROJECT
