@@ -17,7 +17,7 @@ from typing import Any, Final, Self
 from topologies import dhcp, frames
 from topologies._mininet import GuestNode
 from topologies.dhcp import Lease
-from topologies.frames import FORGERIES, Identity
+from topologies.forgeries import FORGERIES, Identity
 from topologies.host import Host
 from topologies.machine import LabError, Machine, Worker
 
@@ -242,7 +242,7 @@ class Guest(Machine):
     # --------------------------------------------------------------------------------------------------------- frames
 
     def sends_spoofed(self, kind: str, to: Guest, *, count: int = 5, watched: Iterable[Guest] = ()) -> Verdict:
-        """Send forged frames of a `kind` of `frames.FORGERIES` to `to`, and legal ones after them.
+        """Send forged frames of a `kind` of `forgeries.FORGERIES` to `to`, and legal ones after them.
 
         Forged ones count wherever they arrive: at `to` or at one of the `watched`.
         """

@@ -176,7 +176,11 @@ class Sniffer:
 
     def count(self, marker: str) -> int:
         """How many frames with this marker have come so far."""
-        return int(self._worker.ask(do="counts")["counts"].get(marker, 0))
+        return self.counts().get(marker, 0)
+
+    def counts(self) -> dict[str, int]:
+        """How many frames with each marker have come so far."""
+        return {str(marker): int(count) for marker, count in self._worker.ask(do="counts")["counts"].items()}
 
     def frames(self, marker: str = "") -> list[bytes]:
         """The frames that have come so far, those with this marker or all of them."""

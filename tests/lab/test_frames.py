@@ -11,7 +11,7 @@ import pytest
 
 from tests.lab.conftest import Plain
 from topologies import LabError, frames
-from topologies.frames import FORGERIES, NOBODY, Identity
+from topologies.forgeries import FORGERIES, NOBODY, Forgery, Identity
 
 ME = Identity("52:54:00:00:00:01", "10.0.0.1", "2001:db8::1")
 YOU = Identity("52:54:00:00:00:02", "10.0.0.2", "2001:db8::2")
@@ -74,7 +74,7 @@ def test_frames_are_what_scapy_makes_of_the_same_words() -> None:
 
 
 @pytest.mark.parametrize("forgery", FORGERIES.values(), ids=lambda forgery: forgery.name)
-def test_a_forgery_differs_from_its_legal_twin_in_one_thing(forgery: frames.Forgery) -> None:
+def test_a_forgery_differs_from_its_legal_twin_in_one_thing(forgery: Forgery) -> None:
     forged, legal = (build(ME, YOU, "lab:0123456789ab") for build in (forgery.forged, forgery.legal))
     assert forged != legal
     assert forged.count(b"lab:0123456789ab") == legal.count(b"lab:0123456789ab") == 1
@@ -122,12 +122,26 @@ def test_tags_are_seen_as_they_were_sent(plain: Plain) -> None:
 @pytest.mark.net
 def test_a_switch_that_does_not_look_lets_every_forgery_through(plain: Plain) -> None:
     """Only so does a zero elsewhere mean that somebody stopped them."""
+    for host in plain.lab.hosts:
+        host.ofctl("del-flows", "br-int")
+        host.ofctl("add-flow", "br-int", "actions=FLOOD")
+    plain.vm1.reaches(plain.vm3)
+    with plain.vm2.sniff() as near, plain.vm3.sniff() as far:
+        for other, seen in ((plain.vm2, near), (plain.vm3, far)):
+            for forgery in FORGERIES.values():
+                marks = frames.marker(), frames.marker()
+                for build, mark in zip((forgery.forged, forgery.legal), marks, strict=True):
+                    plain.vm1.send(build(plain.vm1.identity, other.identity, mark), count=2)
+                    assert seen.wait_for(mark, 2) == 2, (forgery.name, other, mark == marks[0])
+
+
+@pytest.mark.net
+def test_what_is_sent_as_a_forgery_is_counted(plain: Plain) -> None:
     plain.vm1.reaches(plain.vm3)
     for other in (plain.vm2, plain.vm3):
-        for kind in FORGERIES:
-            verdict = plain.vm1.sends_spoofed(kind, other)
-            assert (verdict.forged_arrived, verdict.legal_arrived) == (5, 5), verdict
-            assert not verdict.held
+        verdict = plain.vm1.sends_spoofed("mac", other)
+        assert (verdict.forged_arrived, verdict.legal_arrived) == (5, 5), verdict
+        assert not verdict.held
 
 
 @pytest.mark.net
