@@ -15,6 +15,7 @@ from sdnctl import runtime
 from sdnctl.api.app import Application
 from sdnctl.api.auth import nobody_asked
 from sdnctl.api.server import Server
+from sdnctl.errors import InvalidError
 from sdnctl.model.request import Context
 from tests.api.fake import FakeFabric, FakeRepository
 
@@ -86,7 +87,7 @@ def becomes_idle(server: Server) -> bool:
     """Whether every connection is given up soon."""
     until = runtime.monotonic() + TIMEOUT_S * 10
     while server._http._pool.running() and runtime.monotonic() < until:
-        runtime.sleep(TIMEOUT_S / 20)
+        runtime.sleep(TIMEOUT_S / 20)  # pace: the server tells nobody when it gives up a connection
     return not server._http._pool.running()
 
 
@@ -217,7 +218,7 @@ def test_a_trickle_is_cut_though_it_is_never_silent(connection: Connection, wher
     def trickle() -> None:
         while True:
             connection.send(b"x")
-            runtime.sleep(TIMEOUT_S / 10)
+            runtime.sleep(TIMEOUT_S / 10)  # pace: of the trickle
 
     drip = runtime.spawn(trickle)
     if where == "body":
@@ -311,7 +312,7 @@ def test_stopping_does_not_wait_for_ever(repository: FakeRepository) -> None:
 
 def test_an_address_that_cannot_be_had(server: Server) -> None:
     port = int(server.url.rpartition(":")[2])
-    with pytest.raises(OSError, match="Address already in use"):
+    with pytest.raises(InvalidError, match=f"cannot listen on 127.0.0.1:{port}: Address already in use"):
         Server(Application(FakeRepository(), nobody_asked()), "127.0.0.1", port)
 
 

@@ -40,7 +40,7 @@ def test_the_hub_goes_on_while_the_lab_waits(plain: Plain) -> None:
         nonlocal ticks
         while True:
             ticks += 1
-            runtime.sleep(0.01)  # the ticking is what is watched
+            runtime.sleep(0.01)  # pace: the ticking is what is watched
 
     task = runtime.spawn(tick)
     assert not plain.vm1.reaches("10.0.0.99", timeout_s=0.5)

@@ -40,6 +40,7 @@ class MemoryStore:
         self.journal: list[Change] = []
         self.statuses: dict[str, tuple[PortStatus, str]] = {}
         self.writes = 0
+        self.recorded = runtime.Latch()
         self._callbacks: list[Callable[[Revision], None]] = []
 
     def put(self, *items: Item) -> Revision:
@@ -83,6 +84,7 @@ class MemoryStore:
     def record_status(self, statuses: Mapping[str, tuple[PortStatus, str]]) -> None:
         self.writes += 1
         self.statuses.update(statuses)
+        self.recorded.wake()
 
     def on_commit(self, callback: Callable[[Revision], None]) -> None:
         self._callbacks.append(callback)
@@ -119,7 +121,7 @@ class Controller:
         give_up = runtime.monotonic() + PATIENCE_S
         while not condition():
             assert runtime.monotonic() < give_up, repr(self.fabric.host_status("h1"))
-            runtime.sleep(0.01)
+            self.store.recorded.wait(0.02)
 
 
 @pytest.fixture
