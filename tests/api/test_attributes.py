@@ -110,6 +110,7 @@ def test_value_is_kept_as(kind: Type, value: object, kept: object) -> None:
         (Cidr(), "10.0.0.0/255.255.255.0", "has no number as prefix length"),
         (Cidr(), "10.0.0.0/²", "has no number as prefix length"),
         (Cidr(), 5, "x: 5 is not a CIDR"),
+        (Cidr(or_address=True), "fe80::1%eth0", "is not a CIDR"),
         (ListOf(Address()), "10.0.0.1", "x: '10.0.0.1' is not a list."),
         (ListOf(Address()), ["10.0.0.1", "y"], "x[1]: 'y' is not an IP address"),
         (ListOf(Text(), longest=1), ["a", "b"], "x: 2 items; at most 1 are allowed."),

@@ -341,6 +341,7 @@ def test_an_unknown_marker(live: Live) -> None:
 # ------------------------------------------------------------------------------------------------------- all at once
 
 
+@pytest.mark.proves("S24")
 def test_200_requests_at_once_get_200_addresses(live: Live) -> None:
     network = live.network(live.blue)
     body = {"port": {"network_id": network["id"]}}
@@ -366,6 +367,7 @@ def test_two_changes_that_name_the_same_revision(live: Live) -> None:
     assert sorted(task.join() for task in tasks) == [200, 412]
 
 
+@pytest.mark.proves("S24")
 def test_bulk_is_all_or_nothing(live: Live) -> None:
     network = live.network(live.blue, "10.0.0.0/29")
     ports = [{"network_id": network["id"]} for _ in range(10)]

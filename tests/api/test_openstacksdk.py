@@ -44,6 +44,7 @@ def cloud(request: pytest.FixtureRequest, live: Live) -> Iterator[openstack.conn
     server.stop()
 
 
+@pytest.mark.proves("S118", "S126")
 def test_life_of_network_subnet_and_port(cloud: openstack.connection.Connection) -> None:
     network = cloud.network.create_network(name="blue", mtu=1400, description="first")
     assert (network.name, network.mtu, network.status, network.is_shared) == ("blue", 1400, "ACTIVE", False)
