@@ -37,15 +37,20 @@ class Flow(_Parts):
         if actions:
             facts = match.gives
             last = actions[-1]
-            for action in actions:
+            doubtful = last.needs & ~facts or (last.is_special and not (type(last) is Goto and last.table > table))
+            for action in actions[:-1]:
                 if action.is_special or action.needs & ~facts:
-                    if action is last and type(action) is Goto and action.table > table:
-                        break
-                    _check(table, match, actions)
-                    break
+                    doubtful = True
+            if doubtful:
+                _check(table, match, actions)
         elif cookie >> 56 == COOKIE_MAGIC and not cookie >> 32 & 0xFF:
             raise ValueError(f"table {_name(table)}, {match!r} drops without a reason in its cookie; use drop()")
         return tuple.__new__(cls, (table, priority, match, actions, cookie))
+
+    def _replace(self, **changes: object) -> Self:
+        raise TypeError(
+            f"a flow is checked when it is made; make another one instead of replacing {', '.join(changes)}"
+        )
 
     def text(self, *, names: bool = False) -> str:
         """The line that `ovs-ofctl --no-stats dump-flows` prints for it, without the leading space.

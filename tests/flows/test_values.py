@@ -139,6 +139,8 @@ def test_action_refuses(says: str, make: Callable[[], object]):
         ("RESPONDERS cannot go back to PORT_SECURITY", Table.RESPONDERS, Match(), (Goto(Table.PORT_SECURITY),)),
         ("cannot go back", Table.RESPONDERS, Match(), (Goto(Table.RESPONDERS),)),
         ("never happens", 0, Match(), (Goto(5), Output(1))),
+        ("never happens", 0, Match(), (Goto(5), Output(1), Goto(5))),
+        ("never happens", 0, Match(), (Goto(5), Goto(5))),
         ("meter comes first", 0, Match(), (Output(1), Meter(1))),
         ("meter comes first", 0, Match(), (Meter(1), Meter(1))),
         ("says IP", 0, Match(), (DecTtl(),)),
@@ -196,8 +198,13 @@ def test_values_are_immutable():
         match.tests = ()  # type: ignore[misc]
     with pytest.raises(AttributeError):
         Output(1).ofport = 2  # type: ignore[misc]
+    flow = Flow(0, 1, match, (Output(1),))
     with pytest.raises(AttributeError):
-        Flow(0, 1, match, (Output(1),)).table = 5  # type: ignore[misc]
+        flow.table = 5  # type: ignore[misc]
+    with pytest.raises(TypeError):
+        flow._replace(actions=(Goto(5), Goto(4)))
+    with pytest.raises(AttributeError):
+        match.tests[0].value = 5  # type: ignore[misc]
 
 
 def test_methods_are_short_for_fields():
