@@ -276,6 +276,26 @@ def test_plug(live: Live) -> None:
     assert "h1" in error(unknown)[2]
 
 
+def test_what_nova_does_with_a_port(live: Live) -> None:
+    """Made by the user, bound by the service user of another project, given back at the end."""
+    live.make("host", **HOST_BODY)
+    network = live.network(live.blue)
+    port = live.make("port", live.blue, network_id=network["id"], device_id=NO_SUCH_ID, admin_state_up=True)
+    path = f"/v2.0/ports/{port['id']}"
+    wanted = {"device_owner": "compute:nova", "binding:host_id": "h1", "binding:profile": {"os_vif_delegation": True}}
+    bound = live.client.put(path, {"port": wanted}, token=live.service).json["port"]
+    assert bound["binding:vif_type"] == "ovs"
+    assert bound["binding:vif_details"]["bridge_name"] == "br-int"
+    assert bound["binding:profile"] == {"os_vif_delegation": True}
+    nowhere = live.client.put(path, {"port": {"binding:host_id": "h9"}}, token=live.service).json["port"]
+    assert nowhere["binding:vif_type"] == "binding_failed"
+    assert error(live.client.delete(path, token=live.blue))[:2] == (403, "PolicyNotAuthorized")
+    given_back = {"device_id": "", "device_owner": "", "binding:host_id": None, "binding:profile": {}}
+    free = live.client.put(path, {"port": given_back}, token=live.service).json["port"]
+    assert (free["binding:vif_type"], free["binding:host_id"], free["device_owner"]) == ("unbound", "", "")
+    assert live.client.delete(path, token=live.blue).status_int == 204
+
+
 def test_tokens_let_in_until_they_do_not(live: Live) -> None:
     made = live.make("token", project_id=live.projects["blue"], name="ci", roles=["reader"])
     secret = str(made["secret"])
