@@ -38,9 +38,19 @@ class _Poll:
         return [(number, select.POLLIN) for number in ready]
 
 
+class _Select:
+    """What Mininet's nodes take for the module `select`."""
+
+    POLLIN = select.POLLIN
+
+    @staticmethod
+    def poll() -> Any:
+        return select.poll() if hasattr(select, "poll") else _Poll()
+
+
 @contextmanager
 def _poll_is_there() -> Iterator[None]:
-    """Mininet looks for `select.poll` when it is imported and for each node; others are to find things as they were."""
+    """Mininet looks for `select.poll` when it is imported; others are to find things as they were."""
     if hasattr(select, "poll"):
         yield
         return
@@ -58,6 +68,8 @@ with _poll_is_there(), warnings.catch_warnings():
     from mininet.link import Intf
     from mininet.net import Mininet
 
+mininet_node.select = _Select
+
 __all__ = ["CLI", "GuestNode", "HypervisorNode", "Net", "PlainNode", "Socket", "WireNode"]
 
 
@@ -71,10 +83,6 @@ class PlainNode(mininet_node.Node):
     def _popen(self, cmd: list[str], **params: Any) -> Popen[bytes]:
         params.setdefault("env", self._env)
         return Popen(cmd, **params)
-
-    def startShell(self, mnopts: str | None = None) -> None:
-        with _poll_is_there():
-            super().startShell(mnopts)
 
 
 class WireNode(PlainNode):

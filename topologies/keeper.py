@@ -25,8 +25,12 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
 
 RUN = Path("/run/sdnctl-lab")
 VARIABLE = "SDNCTL_LAB"
@@ -62,8 +66,8 @@ def _belongs(pid: str, mark: str, namespaces: set[int]) -> bool:
     return f"{VARIABLE}={mark}".encode() in environment.split(b"\0")
 
 
-def members(mark: str, namespaces: set[int]) -> Iterator[tuple[int, int]]:
-    """The processes of a lab, each as its number and an open handle."""
+def members(mark: str, namespaces: set[int], what: Callable[[int, int], T]) -> Iterator[T]:
+    """`what(number, handle)` of each process of a lab; the handle is open meanwhile."""
     for entry in (path.name for path in Path("/proc").iterdir()):
         if not entry.isdigit() or int(entry) == os.getpid() or not _belongs(entry, mark, namespaces):
             continue
@@ -73,27 +77,54 @@ def members(mark: str, namespaces: set[int]) -> Iterator[tuple[int, int]]:
             continue
         # Looked at again through the handle's eyes: between the two looks the number may have found a new bearer.
         if _belongs(entry, mark, namespaces):
-            yield int(entry), handle
+            yield what(int(entry), handle)
         os.close(handle)
 
 
-def end(directory: Path, mark: str, namespaces: set[int]) -> None:
-    """Kill every process of the lab, then remove its directory."""
+@dataclass(frozen=True)
+class _Killed:
+    pid: int
+    started: str
+    namespace: int
+    """Its network namespace, an open file."""
+
+
+def _kill(pid: int, handle: int) -> _Killed | None:
+    """Kill the process; None when it had gone already."""
+    started = start_time(pid)
+    try:
+        namespace = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        # It works only if the number was that process's until now, so the namespace is its own.
+        signal.pidfd_send_signal(handle, signal.SIGKILL)
+    except ProcessLookupError:
+        os.close(namespace)
+        return None
+    return _Killed(pid, started, namespace)
+
+
+def end(directory: Path, mark: str, namespaces: Iterable[int] = ()) -> None:
+    """Kill every process of the lab, wait for their end, then remove its directory. `namespaces` are open files.
+
+    A namespace is known by its number, and held open meanwhile: once free, the number may be another lab's.
+    """
+    held = list(namespaces)
     own = Path("/proc/self/ns/net").stat().st_ino
     give_up = time.monotonic() + PATIENCE_S
     while time.monotonic() < give_up:
-        found = False
-        for pid, handle in members(mark, namespaces - {own}):
-            found = True
-            # Some programs overwrite their environment; their namespace gives them away as long as one that did not
-            # shares it.
-            with contextlib.suppress(OSError):
-                namespaces.add(Path(f"/proc/{pid}/ns/net").stat().st_ino)
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(handle, signal.SIGKILL)
+        numbers = {os.fstat(namespace).st_ino for namespace in held} - {own}
+        found = list(members(mark, numbers, _kill))
         if not found:
             break
-        time.sleep(0.005)
+        for killed in filter(None, found):
+            # Some programs overwrite their environment; their namespace gives them away, if one that did not shares it.
+            held.append(killed.namespace)
+            while start_time(killed.pid) == killed.started and time.monotonic() < give_up:
+                time.sleep(0.001)
+    for namespace in held:
+        os.close(namespace)
     shutil.rmtree(directory, ignore_errors=True)
 
 
@@ -104,7 +135,7 @@ def clean_up_after_the_dead() -> list[str]:
         if any(is_running(directory / who) for who in ("owner", "keeper")):
             continue
         with contextlib.suppress(OSError):
-            end(directory, (directory / "mark").read_text(), set())
+            end(directory, (directory / "mark").read_text())
             ended.append(directory.name)
     return ended
 
@@ -120,18 +151,18 @@ def _over(_number: int, _frame: object) -> None:
 def main() -> None:
     """Hold the lab's namespaces open, so that their numbers stay theirs, until it is over; then end the lab."""
     directory, mark = Path(sys.argv[1]), sys.argv[2]
-    held: set[int] = set()
+    held: list[int] = []
     signal.signal(signal.SIGTERM, _over)
     with contextlib.suppress(_OverError):
         for line in sys.stdin:
             word, _, rest = line.strip().partition(" ")
             if word == "hold":
                 with contextlib.suppress(OSError):
-                    held.add(os.open(rest, os.O_RDONLY))
+                    held.append(os.open(rest, os.O_RDONLY))
             elif word == "keep":
                 while True:
                     signal.pause()
-    end(directory, mark, {os.fstat(namespace).st_ino for namespace in held})
+    end(directory, mark, held)
 
 
 if __name__ == "__main__":
