@@ -355,9 +355,19 @@ SUBNET: Final = Resource(
             default=[],
         ),
         Attribute(
-            "ipv6_ra_mode", OrNull(IPV6_MODE), CREATE | FIND, "How router advertisements are made.", default=None
+            "ipv6_ra_mode",
+            OrNull(IPV6_MODE),
+            CREATE | FIND,
+            "Kept and told; sdnctl sends no router advertisements yet.",
+            default=None,
         ),
-        Attribute("ipv6_address_mode", OrNull(IPV6_MODE), CREATE | FIND, "How guests get addresses.", default=None),
+        Attribute(
+            "ipv6_address_mode",
+            OrNull(IPV6_MODE),
+            CREATE | FIND,
+            "How guests get addresses; slaac and dhcpv6-stateless: from their MAC.",
+            default=None,
+        ),
         Attribute(
             "service_types",
             OrNull(ListOf(Text(shortest=1), longest=32, unique=True), null=[]),
