@@ -154,6 +154,8 @@ def lease(machine: Machine, client: Client, timeout_s: int = 10) -> Lease:
     if code:
         said = (machine.directory / log).read_text()[-2000:]
         raise LabError(f"{machine.name}: {client.name} got no lease in {took:.1f} s (exit code {code}): {said}")
+    # Some write it only when they have gone into the background; it is needed to end them.
+    machine.run("sh", "-c", f"until [ -s {client.pid_file} ]; do sleep 0.01; done", timeout_s=5)
     return _as_configured(machine, client, took)
 
 

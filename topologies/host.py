@@ -17,22 +17,20 @@ The integration bridge is sdnctl's to make.
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from topologies._mininet import HypervisorNode
 from topologies.machine import LabError, Machine, Sniffer
+from topologies.openvswitch import OpenVswitch
 
 UNDERLAY_BRIDGE: Final = "br-phys"
 UNDERLAY_CARD: Final = "eth1"
 MANAGEMENT_CARD: Final = "eth0"
-SCHEMA: Final = "/usr/share/openvswitch/vswitch.ovsschema"
 
 
-class Host(Machine):
+class Host(OpenVswitch):
     """An emulated hypervisor."""
 
     datapath_type = "netdev"
@@ -55,14 +53,10 @@ class Host(Machine):
         self.tunnel_ip = tunnel_ip
         self.management_ip = management_ip
         """Empty unless the lab has a management network."""
-        self.ovsdb = f"unix:{directory}/db.sock"
-        """The OVSDB remote, as `sdnctl host add --ovsdb` wants it; reachable from every namespace of this machine."""
         self.bridge_mappings = {network: f"br-{network}" for network in cards}
         """Provider bridge by physical network, as `sdnctl host add --bridge-mapping` wants it."""
         self._cards = cards
         self._ports_of_wire = ports_of_wire
-
-    # ------------------------------------------------------------------------------------------------------- daemons
 
     def starting_script(self) -> str:
         """Shell lines that bring everything up; run in here once."""
@@ -82,9 +76,7 @@ class Host(Machine):
             ip link set $card up
         done
         ip link set lo up
-        ovsdb-tool create conf.db {SCHEMA}
-        {self.ovsdb_server_line()}
-        {self.vswitchd_line()}
+        {self.daemons_script()}
         ovs-vsctl --no-wait init -- set Open_vSwitch . external_ids:hostname={self.name}
         ovs-vsctl {" ".join(bridges.split())}
         sysctl -qw net.ipv4.conf.{UNDERLAY_BRIDGE}.arp_ignore=0
@@ -95,60 +87,6 @@ class Host(Machine):
             lines += f"sysctl -qw net.ipv4.conf.{MANAGEMENT_CARD}.arp_ignore=0\n"
             lines += f"ip addr add {self.management_ip}/24 dev {MANAGEMENT_CARD}; ip link set {MANAGEMENT_CARD} up\n"
         return f"cd {self.directory}\n{lines}"
-
-    def ovsdb_server_line(self) -> str:
-        run = self.directory
-        return (
-            f"ovsdb-server {run}/conf.db --remote=punix:{run}/db.sock"
-            " --remote=db:Open_vSwitch,Open_vSwitch,manager_options"
-            " --private-key=db:Open_vSwitch,SSL,private_key --certificate=db:Open_vSwitch,SSL,certificate"
-            f" --ca-cert=db:Open_vSwitch,SSL,ca_cert --unixctl={run}/ovsdb-server.ctl" + self._daemon("ovsdb-server")
-        )
-
-    def vswitchd_line(self) -> str:
-        run = self.directory
-        return f"ovs-vswitchd unix:{run}/db.sock --disable-system --unixctl={run}/ovs-vswitchd.ctl" + self._daemon(
-            "ovs-vswitchd"
-        )
-
-    def _daemon(self, name: str) -> str:
-        run = self.directory
-        return f" --pidfile={run}/{name}.pid --log-file={run}/{name}.log -vconsole:off -vsyslog:off --detach --no-chdir"
-
-    def pid_of(self, daemon: str) -> int:
-        """The process number of `ovs-vswitchd` or `ovsdb-server`."""
-        return int((self.directory / f"{daemon}.pid").read_text())
-
-    def kill(self, daemon: str, number: signal.Signals = signal.SIGKILL) -> None:
-        """End `ovs-vswitchd` or `ovsdb-server`; returns when it is gone."""
-        pid = self.pid_of(daemon)
-        handle = os.pidfd_open(pid)
-        if not Path(f"/proc/{pid}/ns/net").samefile(f"/proc/{self.pid}/ns/net"):
-            raise LabError(f"{self.name}: process {pid} is not our {daemon}")
-        signal.pidfd_send_signal(handle, number)
-        self.run("sh", "-c", f"while kill -0 {pid} 2>/dev/null; do sleep 0.005; done")
-        os.close(handle)
-
-    def start_vswitchd(self) -> None:
-        """Start ovs-vswitchd again; returns when it has its configuration from the database."""
-        self.script(self.vswitchd_line())
-
-    def start_ovsdb_server(self) -> None:
-        self.script(self.ovsdb_server_line())
-
-    # --------------------------------------------------------------------------------------------------------- tools
-
-    def vsctl(self, *argv: str) -> str:
-        """`ovs-vsctl`; waits until ovs-vswitchd has done it."""
-        return self.run("ovs-vsctl", "--timeout=10", *argv).strip()
-
-    def ofctl(self, command: str, bridge: str, *argv: str) -> str:
-        """`ovs-ofctl -O OpenFlow14 COMMAND BRIDGE ...`."""
-        return self.run("ovs-ofctl", "-O", "OpenFlow14", command, f"unix:{self.directory}/{bridge}.mgmt", *argv)
-
-    def appctl(self, *argv: str) -> str:
-        """`ovs-appctl` to ovs-vswitchd."""
-        return self.run("ovs-appctl", "-t", str(self.directory / "ovs-vswitchd.ctl"), *argv)
 
     def listen(self, kind: str = "tcp") -> str:
         """Let the database listen on the management network; the remote, `tcp:IP:6640` or `ssl:IP:6640`.

@@ -28,10 +28,17 @@ from topologies._mininet import GuestNode, HypervisorNode, Net, PlainNode, WireN
 from topologies.guest import CARD, Guest, Vm
 from topologies.host import MANAGEMENT_CARD, UNDERLAY_CARD, Host
 from topologies.machine import LabError, Machine
+from topologies.openvswitch import OpenVswitch
 
 UNDERLAY: Final = "underlay"
 MANAGEMENT: Final = "management"
 VXLAN_OVERHEAD: Final = 50
+PLAIN_BRIDGES: Final = """
+for setting in /proc/sys/net/bridge/bridge-nf-call-*; do
+    if [ -e $setting ]; then echo 0 > $setting; fi
+done
+"""
+"""Where the kernel filters what bridges carry, it cuts what is behind an IP packet and drops what looks malformed."""
 
 G = TypeVar("G", bound=Guest)
 
@@ -77,6 +84,7 @@ class Lab:
         self.management_ip = ""
         """Address of the machine itself on the management network; empty when there is none."""
         self._wires: list[Machine] = []
+        self._tagging: OpenVswitch | None = None
         self.hosts: list[Host] = []
         self.guests: dict[str, Guest] = {}
         self.net = Net()
@@ -193,7 +201,7 @@ class Lab:
         if management:
             networks[MANAGEMENT] = ("m", MANAGEMENT_CARD, 1500)
         cables: list[str] = []
-        bridges = ["sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1"]
+        bridges = ["sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1", PLAIN_BRIDGES]
         for network, (_, _, mtu) in networks.items():
             bridges.append(f"ip link add {network} mtu {mtu} type bridge mcast_snooping 0")
             bridges.append(f"ip link set {network} up")
@@ -274,17 +282,43 @@ class Lab:
             guest.plug()
         return guest
 
-    def outside(self, name: str, provider: str, *, mac: str = "", addresses: tuple[str, ...] = ()) -> Guest:
-        """A machine on a provider network that is no guest of ours: a router, a server."""
+    def outside(
+        self, name: str, provider: str, *, vlan: int = 0, mac: str = "", addresses: tuple[str, ...] = ()
+    ) -> Guest:
+        """A machine on a provider network that is no guest of ours: a router, a server; behind a tag if `vlan`."""
         if provider not in self.providers:
             raise LabError(f"{provider} is none of the provider networks {', '.join(self.providers)}")
         mac = mac or self._new_mac()
         node = self._adopt(self.net.addHost(name, cls=GuestNode, env=self.env))
         port = f"o{len(self.guests)}"
-        _ip_batch([_cable(node, CARD, self.wire.node, port, 1500, mac=mac)])
-        self.net.join(node, CARD, self.wire.node, port)
-        self.wire.script(f"ip link set {port} master {provider} up")
+        where = self._tagger(provider) if vlan else self.wire
+        _ip_batch([_cable(node, CARD, where.node, port, 1500, mac=mac)])
+        self.net.join(node, CARD, where.node, port)
+        if isinstance(where, OpenVswitch):
+            where.script(f"ethtool -K {port} tx off rx off >/dev/null; ip link set {port} up")
+            where.vsctl("add-port", _tagging_bridge(provider), port, f"tag={vlan}")
+        else:
+            where.script(f"ip link set {port} master {provider} up")
         return self._set_up(Guest(node, self.directory / name, self.env, mac=mac), addresses)
+
+    def _tagger(self, provider: str) -> OpenVswitch:
+        """A switch on the provider network with access ports, which the kernel's bridges may not have."""
+        if self._tagging is None:
+            node = self._adopt(self.net.add_wire(WireNode("tagger", self.env)))
+            self._tagging = OpenVswitch(node, self.directory / "tagger", self.env)
+            self._wires.append(self._tagging)
+            self._tagging.script(f"ip link set lo up\n{self._tagging.daemons_script()}")
+            self._tagging.vsctl("init")
+        tagging, bridge = self._tagging, _tagging_bridge(provider)
+        trunk, port = f"eth{self.providers.index(provider)}", f"t{self.providers.index(provider)}"
+        if bridge not in tagging.vsctl("list-br").split():
+            _ip_batch([_cable(tagging.node, trunk, self.wire.node, port, 1500)])
+            self.net.join(tagging.node, trunk, self.wire.node, port)
+            self.wire.script(f"ip link set {port} master {provider} up")
+            tagging.script(f"ip link set {trunk} up")
+            argv = ("add-br", bridge, "--", "set", "bridge", bridge, "datapath_type=netdev")
+            tagging.vsctl(*argv, "--", "add-port", bridge, trunk)
+        return tagging
 
     def _set_up(self, guest: G, addresses: tuple[str, ...]) -> G:
         self.guests[guest.name] = guest
@@ -294,7 +328,8 @@ class Lab:
         return guest
 
     def _new_mac(self) -> str:
-        return f"52:54:00:1a:b0:{len(self.guests) + 1:02x}"
+        number = 0xB001 + len(self.guests)
+        return f"52:54:00:1a:{number >> 8:02x}:{number & 0xFF:02x}"
 
     def move(self, guest: Vm, host: Host, *, plug: bool = True) -> None:
         """Live migration as the network sees it: off one host, on another, the same card and addresses."""
@@ -334,6 +369,10 @@ class Lab:
                     # What came out of a tunnel never goes into another: every host has one to every other.
                     argv += ["--", "set", "Port", name, "protected=true"]
             host.vsctl(*argv)
+
+
+def _tagging_bridge(provider: str) -> str:
+    return f"br-{provider}"
 
 
 def _cable(node1: PlainNode, name1: str, node2: PlainNode, name2: str, mtu: int, mac: str = "") -> str:

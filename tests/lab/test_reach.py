@@ -97,6 +97,24 @@ def test_provider_networks_join_hosts_and_outside(plain: Plain) -> None:
         plain.lab.outside("other", "physnet9")
 
 
+def test_a_machine_behind_a_tag() -> None:
+    """It sends and gets untagged frames; on the provider network they have the tag, and other tags do not reach it."""
+    with Lab(hosts=1, providers=("physnet1", "physnet2")) as lab:
+        (h1,) = lab.hosts
+        edges = [
+            lab.outside(f"edge{number}", "physnet2", vlan=vlan, addresses=(f"198.51.100.{number}/24",))
+            for number, vlan in ((1, 100), (2, 100), (3, 200))
+        ]
+        vm1 = lab.guest("vm1", h1, addresses=("198.51.100.9/24",))
+        h1.vsctl("add-port", h1.bridge_mappings["physnet2"], vm1.device, "tag=100")
+        with h1.sent_on("physnet2") as seen:
+            assert vm1.reaches(edges[0])
+            assert {frames.tags(frame) for frame in seen.frames()} == {(100,)}
+        assert vm1.reaches(edges[1])
+        assert edges[0].reaches(edges[1])
+        assert not vm1.reaches(edges[2], timeout_s=0.3)
+
+
 def test_the_hypervisors_kernel_does_not_answer_guests(plain: Plain) -> None:
     """Nothing comes from the host's end of the cable: no ARP for its tunnel address, no ND, no answer to a ping."""
     plain.vm1.configure("192.0.2.77/24")
