@@ -38,15 +38,13 @@ PLUG_TYPES: Final = ("internal", "tap", "dpdkvhostuserclient", "system")
 VHOST_DIRECTORY: Final = "/var/run/openvswitch"
 """Where ovs-vswitchd looks for the sockets that virtual machine monitors listen on."""
 
-FIRST_PLUG_OFPORT: Final = 0x4000
-LAST_PLUG_OFPORT: Final = 0xFDE7
-"""Ofports that we request for interfaces we make; Open vSwitch itself allots from 1 upwards."""
-
 TUNNEL_OFPORT: Final = 65000
-FIRST_PATCH_OFPORT: Final = 65001
+"""Far from what Open vSwitch allots by itself, which is from 1 upwards and lasts as long as the row."""
+
 LAST_OFPORT: Final = 0xFEFF
 
 _NAME: Final = re.compile(r"[!-.0-~]{1,15}")
+_OWN_NAME: Final = re.compile(r"sdn(v[0-9a-f]{10}|p[0-9a-f]{10}[io])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +71,7 @@ class Wanted:
     mac: str | None = None
     mtu: int | None = None
     ofport: int | None = None
+    """What is requested; None leaves it to Open vSwitch."""
 
     @property
     def all_external_ids(self) -> dict[str, str]:
@@ -85,6 +84,8 @@ def unfit(name: str, spec: PlugSpec) -> str:
         return (
             f"{shown(name)} cannot be an interface's name: 1 to {NAME_LENGTH} printable characters but space and slash"
         )
+    if _OWN_NAME.fullmatch(name):
+        return f"interface {shown(name)} cannot be made: sdnctl names its tunnel and patch ports like that"
     if spec.type not in PLUG_TYPES:
         return f"interface {shown(name)} cannot be made: its type {shown(spec.type)} is none of {', '.join(PLUG_TYPES)}"
     if not 68 <= spec.mtu <= 65535:
@@ -92,7 +93,7 @@ def unfit(name: str, spec: PlugSpec) -> str:
     return ""
 
 
-def wanted_plug(spec: PlugSpec, host: Host, ofport: int | None) -> Wanted:
+def wanted_plug(spec: PlugSpec, host: Host) -> Wanted:
     """The interface that `spec` asks for."""
     options = {}
     if spec.type == "dpdkvhostuserclient":
@@ -108,7 +109,6 @@ def wanted_plug(spec: PlugSpec, host: Host, ofport: int | None) -> Wanted:
         # Only of an internal device we are the one who uses it: the host's end of a tap must not have the guest's MAC.
         mac=mac if spec.type == "internal" else None,
         mtu=spec.mtu,
-        ofport=ofport,
     )
 
 

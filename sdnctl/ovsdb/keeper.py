@@ -5,8 +5,9 @@ In each turn it takes what came in, sets up the bridge, makes and removes plugs,
 as far as something changed. One transaction is under way at a time.
 
 What we were asked to change is changed at once. What somebody else changed is put right at most once a second, so that
-two who disagree do not turn the database into a battlefield. What the server refuses is tried again later, and of many
-plugs the one that it refuses is found by halving: the others do not wait for it.
+two who disagree do not turn the database into a battlefield. Marks are gathered for a quarter of a second: who waits
+for one can, and each write makes ovs-vswitchd look at all its ports. What the server refuses is tried again later, and
+of many plugs the one that it refuses is found by halving: the others do not wait for it.
 """
 
 from __future__ import annotations
@@ -23,9 +24,7 @@ from sdnctl.model.host import HostFacts, PlugSpec
 from sdnctl.model.ids import Ofport
 from sdnctl.ovsdb import ops
 from sdnctl.ovsdb.goal import (
-    FIRST_PLUG_OFPORT,
     INSTALLED,
-    LAST_PLUG_OFPORT,
     Goal,
     patch_names,
     shown,
@@ -41,6 +40,9 @@ REPAIR_S: Final = 1.0
 
 RETRY_S: Final = 10.0
 """Before what the server refused is tried again."""
+
+MARK_S: Final = 0.25
+"""Between two transactions with marks. After each, ovs-vswitchd is busy for 30 ms beside 1 000 ports."""
 
 BATCH: Final = 500
 """Interfaces to a transaction at most."""
@@ -61,7 +63,6 @@ class Wishes:
     goal: Goal
     plugs: Mapping[str, PlugSpec] | None = None
     """None until they have been stated: then nothing of ours is known to be too much."""
-    next_ofport: int = FIRST_PLUG_OFPORT
 
 
 class Keeper:
@@ -86,6 +87,7 @@ class Keeper:
         self._plug_problems: dict[str, str] = {}
         self._batch = BATCH
         self._marks: dict[str, int] = {}
+        self._mark_at = 0.0
         self._repair_at = 0.0
         self._retry_at = NEVER
         self._wake_at = NEVER
@@ -103,7 +105,9 @@ class Keeper:
         if old is None:
             self._look_at_all(new)
         else:
-            self._wished |= dict.fromkeys(name for name, spec in new.items() if old.get(name) != spec)
+            self._wished |= dict.fromkeys(
+                name for name, spec in new.items() if (had := old.get(name)) is not spec and had != spec
+            )
             self._wished |= dict.fromkeys(name for name in old if name not in new)
         self._session.wake()
 
@@ -139,6 +143,8 @@ class Keeper:
             self._look_at_all(self._wishes.plugs or {})
         touched, replica.touched = replica.touched, set()
         self._touched |= dict.fromkeys(touched)
+        if not touched.isdisjoint(_set_up_names(self._wishes.goal)):
+            replica.idl.is_set_up_unchecked = True
         self._retry()
         self._wake_at = NEVER
         has_worked = self._set_up() or self._make_plugs() or self._write_marks()
@@ -159,7 +165,7 @@ class Keeper:
         """Whether what others changed may be put right now; if not, when."""
         now = runtime.monotonic()
         if now < self._repair_at:
-            self._wake_at = self._repair_at
+            self._wake_at = min(self._wake_at, self._repair_at)
             return False
         self._repair_at = now + REPAIR_S
         return True
@@ -184,6 +190,9 @@ class Keeper:
     def _make_plugs(self) -> bool:
         if self._wishes.plugs is None:
             self._touched = {}
+            return False
+        if not self._replica.has_bridge:
+            # The server would accept ports that are on no bridge, and forget them at once.
             return False
         is_repair = not self._wished
         source = self._touched if is_repair else self._wished
@@ -216,22 +225,18 @@ class Keeper:
         for name in runtime.in_slices(names):
             wishes, row = self._wishes, self._replica.interface(name)
             spec = (wishes.plugs or {}).get(name)
-            ofport = self._free_ofport() if spec is not None and row is None else 0
-            if problem := plan_plug(edit, name, spec, row, wishes.goal, ofport):
+            if problem := plan_plug(edit, name, spec, row, wishes.goal):
                 problems[name] = problem
         return problems, edit.finish()
-
-    def _free_ofport(self) -> int:
-        """The next number that nobody has: one that was just given back is not taken again soon."""
-        wishes, taken = self._wishes, self._replica.ofports
-        while wishes.next_ofport in taken:
-            wishes.next_ofport = _after(wishes.next_ofport)
-        ofport, wishes.next_ofport = wishes.next_ofport, _after(wishes.next_ofport)
-        return ofport
 
     # --- marks ------------------------------------------------------------------------------------------------
 
     def _write_marks(self) -> bool:
+        now = runtime.monotonic()
+        if not self._marks or now < self._mark_at:
+            self._wake_at = min(self._wake_at, self._mark_at if self._marks else NEVER)
+            return False
+        self._mark_at = now + MARK_S
         marks, self._marks = self._marks, {}
         planned = []
         for name, revision in marks.items():
@@ -314,10 +319,6 @@ class _Operations(command.BaseCommand):
     def run_idl(self, txn: Any) -> None:
         for op in self._planned:
             txn.add_op(op)
-
-
-def _after(ofport: int) -> int:
-    return FIRST_PLUG_OFPORT if ofport >= LAST_PLUG_OFPORT else ofport + 1
 
 
 def _set_up_names(goal: Goal) -> list[str]:

@@ -13,15 +13,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
 from sdnctl.model.host import PlugSpec
 from sdnctl.ovsdb import ops
 from sdnctl.ovsdb.goal import (
     BRIDGE,
-    FIRST_PATCH_OFPORT,
-    LAST_OFPORT,
     OWNED,
     Goal,
     Wanted,
@@ -186,17 +184,13 @@ def _missing_keys(column: str, want: Mapping[str, str], have: Mapping[str, str])
     return ops.set_keys(column, missing) if missing else []
 
 
-def plan_plug(edit: Edit, name: str, spec: PlugSpec | None, row: InterfaceRow | None, goal: Goal, ofport: int) -> str:
-    """Add to `edit` what makes the interface `name` as wanted; what stands in the way, if something does.
-
-    `ofport` is requested if the interface is new. It stays the same when ovs-vswitchd restarts, which would otherwise
-    number anew, and then the flows that are put back would be for the wrong ports until the numbers are known.
-    """
+def plan_plug(edit: Edit, name: str, spec: PlugSpec | None, row: InterfaceRow | None, goal: Goal) -> str:
+    """Add to `edit` what makes the interface `name` as wanted; what stands in the way, if something does."""
     host = goal.host
     if spec is not None:
         if problem := unfit(name, spec):
             return problem
-        return edit.make(wanted_plug(spec, host, ofport if row is None else None), row)
+        return edit.make(wanted_plug(spec, host), row)
     if row is not None and row.owner == host.bridge and row.type not in SET_UP_TYPES:
         edit.remove(row)
     return ""
@@ -317,8 +311,6 @@ def _set_up_interfaces(goal: Goal, state: State, problems: list[str]) -> Iterato
     tunnel = wanted_tunnel(host)
     if tunnel is not None:
         yield tunnel
-    requested = {row.ofport for row in state.interfaces.values() if row.bridge == host.bridge}
-    free = (ofport for ofport in range(FIRST_PATCH_OFPORT, LAST_OFPORT + 1) if ofport not in requested)
     for physnet, provider in host.bridge_mappings:
         what = f"physical network {shown(physnet)} is not reachable"
         if provider == host.bridge:
@@ -326,8 +318,4 @@ def _set_up_interfaces(goal: Goal, state: State, problems: list[str]) -> Iterato
         elif provider not in state.bridges:
             problems.append(f"{what}: bridge {shown(provider)} does not exist on the host")
         else:
-            inner, outer = wanted_patch(host, physnet, provider)
-            if inner.name not in state.interfaces:
-                inner = replace(inner, ofport=next(free, None))
-            yield inner
-            yield outer
+            yield from wanted_patch(host, physnet, provider)

@@ -165,7 +165,6 @@ class _Known:
     owner: str
     bridge: uuid.UUID | None
     port: uuid.UUID | None
-    requested: int | None
     is_here: bool
     """It is on the integration bridge."""
 
@@ -180,8 +179,6 @@ class Replica:
         self.is_here_changed = False
         self.touched: set[str] = set()
         """Names of interfaces that are to be compared with what is wanted; taken by the link."""
-        self.ofports: dict[int, uuid.UUID] = {}
-        """Who has or requests an ofport on the integration bridge."""
         self._bridge = bridge
         self._known: dict[uuid.UUID, _Known] = {}
         self._by_name: dict[str, uuid.UUID] = {}
@@ -295,7 +292,6 @@ class Replica:
             owner=ids.get(BRIDGE, "") if is_ours else "",
             bridge=bridge,
             port=port,
-            requested=_only(row.ofport_request),
             is_here=bridge is not None and self._bridge_names.get(bridge) == self._bridge,
         )
 
@@ -304,9 +300,6 @@ class Replica:
         if self._by_name.get(name) == row_id:
             del self._by_name[name]
         self._set_up.discard(row_id)
-        for ofport in (known.requested, known.value.ofport):
-            if ofport is not None and self.ofports.get(ofport) == row_id:
-                del self.ofports[ofport]
         # Another row may have taken the name in the same transaction.
         if known.is_here and self.here.get(name) is known.value:
             del self.here[name]
@@ -318,15 +311,17 @@ class Replica:
         if self._is_set_up(known):
             self._set_up.add(row_id)
         if known.is_here:
-            for ofport in (known.requested, known.value.ofport):
-                if ofport is not None:
-                    self.ofports[ofport] = row_id
             self.here[name] = known.value
 
     def _is_set_up(self, known: _Known) -> bool:
         return known.owner == self._bridge and known.value.type in SET_UP_TYPES
 
     # --- what is there ----------------------------------------------------------------------------------------
+
+    @property
+    def has_bridge(self) -> bool:
+        """The integration bridge exists."""
+        return self._bridge_row() is not None
 
     @property
     def datapath_id(self) -> int | None:
@@ -407,7 +402,7 @@ class Replica:
             external_ids=row.external_ids,
             mac=_only(row.mac),
             mtu=_only(row.mtu_request),
-            ofport=known.requested,
+            ofport=_only(row.ofport_request),
         )
 
 

@@ -42,9 +42,11 @@ _QUEUE_LIMIT: Final = 256
 _TARGET: Final = re.compile(r"(?P<kind>tcp|ssl):(?:\[(?P<v6>[^]]+)]|(?P<host>[^:\[\]]+)):(?P<port>\d{1,5})")
 
 _HINTS: Final = {
-    errno.ECONNREFUSED: "nothing listens there; `ovs-vsctl set-manager p{kind}:{port}` makes the host listen",
-    errno.ENOENT: "there is no such socket: is ovsdb-server running?",
-    errno.EACCES: "sdnctl may not open that socket",
+    ("unix", errno.ECONNREFUSED): "nobody listens on that socket: is ovsdb-server running?",
+    ("unix", errno.ENOENT): "there is no such socket: is ovsdb-server running?",
+    ("unix", errno.EACCES): "sdnctl may not open that socket",
+    ("tcp", errno.ECONNREFUSED): "nothing listens there; `ovs-vsctl set-manager ptcp:{port}` makes the host listen",
+    ("ssl", errno.ECONNREFUSED): "nothing listens there; `ovs-vsctl set-manager pssl:{port}` makes the host listen",
 }
 
 
@@ -71,16 +73,18 @@ def _open(target: str, tls: Tls | None) -> socket.socket:
             raise
         return sock
     found = _TARGET.fullmatch(target)
-    if found is None:
+    if found is None or not 0 < int(found["port"]) <= 0xFFFF:
         raise HostGoneError(f"{target}: an OVSDB is written tcp:HOST:PORT, ssl:HOST:PORT or unix:PATH")
     if found["kind"] == "ssl" and tls is None:
         raise HostGoneError(f"{target}: ssl needs a certificate of sdnctl's own, and none is configured")
     sock = socket.create_connection((found["v6"] or found["host"], int(found["port"])), CONNECT_TIMEOUT_S)
     try:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if tls is None or found["kind"] == "tcp":
-            return sock
-        return _client_context(tls).wrap_socket(sock)
+        if tls is not None and found["kind"] == "ssl":
+            wrapped = _client_context(tls).wrap_socket(sock, do_handshake_on_connect=False)
+            sock = wrapped
+            wrapped.do_handshake()
+        return sock
     except BaseException:
         sock.close()
         raise
@@ -98,11 +102,9 @@ def _client_context(tls: Tls) -> ssl.SSLContext:
 
 def _os_text(target: str, error: OSError) -> str:
     text = os.strerror(error.errno) if error.errno else str(error)
-    hint = _HINTS.get(error.errno or 0)
-    if hint is None:
-        return text
-    kind, _, rest = target.partition(":")
-    return f"{text}: {hint.format(kind=kind, port=rest.rpartition(':')[2])}"
+    kind, _, address = target.partition(":")
+    hint = _HINTS.get((kind, error.errno or 0))
+    return text if hint is None else f"{text}: {hint.format(port=address.rpartition(':')[2])}"
 
 
 def _tls_text(error: ssl.SSLError) -> str:
@@ -112,11 +114,12 @@ def _tls_text(error: ssl.SSLError) -> str:
 class Session:
     """What `ovs.db.idl.Idl` needs of a session, over a connected socket."""
 
-    def __init__(self, target: str, sock: socket.socket) -> None:
+    def __init__(self, target: str, sock: socket.socket, probe_s: float = PROBE_S) -> None:
         self.target = target
         self.lost = ""
         self._socket = sock
-        self._socket.settimeout(PROBE_S)
+        self._socket.settimeout(probe_s)
+        self._probe_s = probe_s
         self._framer = Framer()
         self._received: collections.deque[ovs.jsonrpc.Message] = collections.deque()
         self._unsent: collections.deque[bytes] = collections.deque()
@@ -229,7 +232,7 @@ class Session:
 
     def _reason(self, error: Exception) -> str:
         if isinstance(error, TimeoutError):
-            return f"no answer within {2 * PROBE_S:g} s"
+            return f"no answer within {2 * self._probe_s:g} s"
         if isinstance(error, ssl.SSLError):
             return f"TLS failed: {_tls_text(error)}"
         if isinstance(error, OSError):

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Self
 
 from netaddr import EUI
@@ -24,9 +26,9 @@ def a_host(ovsdb: str, **changes: Any) -> Host:
     return Host(**{"id": "h1", "key": HostKey(1), "name": "h1", "ovsdb": ovsdb, "datapath_type": "dummy", **changes})
 
 
-def plugs(*names: str, type: str = "internal", mtu: int = 1450) -> dict[str, PlugSpec]:
+def plugs(*names: str, kind: str = "internal", mtu: int = 1450) -> dict[str, PlugSpec]:
     """A plug for each name; port id and MAC follow from the name."""
-    return {name: PlugSpec(f"port-of-{name}", mac_of(name), type, name, mtu) for name in names}
+    return {name: PlugSpec(f"port-of-{name}", mac_of(name), kind, name, mtu) for name in names}
 
 
 def mac_of(name: str) -> EUI:
@@ -66,6 +68,10 @@ class Watched:
         """Facts with these interfaces, each with its ofport."""
         return self.until(lambda facts: all(n in facts.interfaces and facts.interfaces[n].ofport for n in names))
 
+    def until_is(self, names: set[str]) -> HostFacts:
+        """Facts with exactly these interfaces."""
+        return self.until(lambda facts: facts.interfaces.keys() == names, 30)
+
     def _until(self, condition: Callable[[], object], timeout_s: float) -> Any:
         deadline = runtime.monotonic() + timeout_s
         while not condition():
@@ -77,6 +83,46 @@ class Watched:
         self.facts, self.reason = facts, reason
         self.calls.append((facts, reason))
         self._latch.wake()
+
+
+class Wiretap:
+    """Stands between a link and its server and hears what is sent."""
+
+    def __init__(self, path: Path, switch: DummySwitch) -> None:
+        self.target = f"unix:{path}"
+        self._server = switch.database.removeprefix("unix:")
+        self._heard = b""
+        self._sockets = [socket.socket(socket.AF_UNIX)]
+        self._sockets[0].bind(str(path))
+        self._sockets[0].listen()
+        self._tasks = [runtime.spawn(self._accept)]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.stop()
+        for each in self._sockets:
+            each.close()
+
+    def sent(self, method: str) -> int:
+        """How many requests of this kind the link has sent."""
+        return self._heard.count(f'"method": "{method}"'.encode())
+
+    def _accept(self) -> None:
+        while True:
+            ours, _ = self._sockets[0].accept()
+            theirs = socket.socket(socket.AF_UNIX)
+            self._sockets += [ours, theirs]
+            theirs.connect(self._server)
+            self._tasks += [runtime.spawn(self._pass_on, ours, theirs), runtime.spawn(self._pass_on, theirs, ours)]
+
+    def _pass_on(self, source: socket.socket, sink: socket.socket) -> None:
+        while chunk := source.recv(65536):
+            if source in self._sockets[1::2]:
+                self._heard += chunk
+            sink.sendall(chunk)
 
 
 def records(switch: DummySwitch) -> int:

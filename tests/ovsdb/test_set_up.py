@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from netaddr import IPAddress
 
 from sdnctl.model.host import Host, HostFacts
 from sdnctl.ovsdb.goal import TUNNEL_OFPORT, patch_names, tunnel_name
-from tests.ovsdb.support import TARGET, Watched, a_host, get, records, settle
+from tests.ovsdb.support import TARGET, Watched, Wiretap, a_host, get, plugs, records, settle
 from tests.support.dummy_ovs import DummySwitch
 
 pytestmark = pytest.mark.switch
@@ -37,7 +39,8 @@ def test_makes_all_of_a_fresh_host(switch: DummySwitch) -> None:
     assert facts.problems == ()
     assert f"{facts.datapath_id:016x}" == json.loads(get(switch, "bridge", "br-int", "datapath_id"))
     assert re.fullmatch("[0-9a-f]{31}", facts.serial)
-    assert get(switch, "bridge", "br-int", "other_config") == f'{{disable-in-band="true", dp-sn="{facts.serial}"}}'
+    assert f"Serial Num: {facts.serial}\n" in switch.ofctl("dump-desc", "br-int")
+    assert get(switch, "bridge", "br-int", "other_config:disable-in-band") == '"true"'
     assert get(switch, "bridge", "br-int", "fail_mode") == "secure"
     assert get(switch, "bridge", "br-int", "datapath_type") == "dummy"
     assert get(switch, "bridge", "br-int", "protocols") == "[OpenFlow10, OpenFlow13, OpenFlow14]"
@@ -74,23 +77,23 @@ def test_names_the_tables(switch: DummySwitch) -> None:
     assert "goto_table:switching" in line.replace('"', "")
 
 
-def test_a_second_start_writes_nothing(switch: DummySwitch) -> None:
-    """The same wishes, the same database: not one transaction."""
+def test_a_second_start_writes_nothing(switch: DummySwitch, tmp_path: Path) -> None:
+    """The same wishes, the same database: not one transaction is sent."""
     switch.bridge("br-ex")
     host = a_full_host(switch)
     with Watched(host) as watched:
-        first = watched.until_has(TUNNEL, INNER)
-    before = settle(switch)
-    with Watched(host) as watched:
-        second = watched.until_has(TUNNEL, INNER)
-        watched.link.configure(host, (TARGET,))
-        switch.vsctl("set", "open_vswitch", ".", "external_ids:probe=1")
-        switch.vsctl("add-port", "br-int", "seen", "--", "set", "interface", "seen", "type=dummy")
-        # The link has seen a change that came after all that it could have wanted to write.
-        watched.until_has("seen")
-    assert second == first
-    assert records(switch) - before <= 4, "the two changes of the test and ovs-vswitchd's answers"
-    assert get(switch, "bridge", "br-int", "other_config:dp-sn").strip('"') == first.serial
+        watched.link.want(plugs("p1", "p2"))
+        first = watched.until_has(TUNNEL, INNER, "p1", "p2")
+    with Wiretap(tmp_path / "tap", switch) as tap, Watched(replace(host, ovsdb=tap.target)) as watched:
+        watched.link.want(plugs("p1", "p2"))
+        assert watched.until_has("p1", "p2") == first
+        watched.link.configure(replace(host, ovsdb=tap.target), (TARGET,))
+        watched.link.want(plugs("p2", "p1"))
+        switch.vsctl("add-port", "br-int", "later", "--", "set", "interface", "later", "type=dummy")
+        # This came after everything that could have made the link write.
+        watched.until_has("later")
+        assert tap.sent("monitor_cond_since") == 1
+        assert tap.sent("transact") == 0
 
 
 def test_touches_nothing_of_others(switch: DummySwitch) -> None:
@@ -256,10 +259,14 @@ def test_a_name_that_is_taken_is_a_problem(switch: DummySwitch) -> None:
 
 
 def test_a_bridge_whose_name_is_taken_is_a_problem(switch: DummySwitch) -> None:
-    """A port of another bridge may bear the name; nothing is made, and the reason is told."""
+    """A port of another bridge may bear the name; nothing is made until it goes, and the reason is told."""
     switch.bridge("br-other", **{"br-int": 5})
     with Watched(a_host(switch.database)) as watched:
+        watched.link.want(plugs("p1"))
         assert "bridge 'br-int' cannot be made: there is an interface of that name" in watched.until_lost("br-int")
+        assert switch.vsctl("list-br").split() == ["br-other"]
+        switch.vsctl("del-port", "br-int")
+        watched.until_has("p1")
 
 
 def test_puts_right_what_others_undo(switch: DummySwitch) -> None:
