@@ -96,7 +96,7 @@ def test_a_server_that_echoes_is_alive(peers: tuple[Session, socket.socket]) -> 
     for _ in range(5):
         theirs.sendall(b'{"method":"echo","params":[7],"id":"x"}')
         assert b'"result": [7]' in theirs.recv(4096)
-        runtime.sleep(0.03)
+        runtime.sleep(0.03)  # pace: within the 0.05 s after which the session asks
     assert session.is_connected()
 
 

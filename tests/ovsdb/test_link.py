@@ -179,7 +179,7 @@ def test_stop_leaves_nothing_behind(switch: DummySwitch, moment: str) -> None:
         if moment == "while the host is away":
             switch.stop_database()
     calls = len(watched.calls)
-    runtime.sleep(0.05)
+    runtime.sleep(0.05)  # pace: a call that should not come has this long to come
     assert len(watched.calls) == calls
     assert open_descriptors() == descriptors
     if moment == "when all is made":
