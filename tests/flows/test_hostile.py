@@ -56,6 +56,18 @@ def test_flow_list_is_read(flows: list[Flow]):
     assert list(parse_flow_counters(body)) == [(encode(flow), 3, 4) for flow in flows]
 
 
+@given(strategies.flows(), st.data())
+def test_cut_off_flow_list(flow: Flow, data: st.DataObject):
+    """Nothing is made of half an entry, nor of one whose lengths lie."""
+    body = entry_of(flow)
+    cut = data.draw(st.integers(1, len(body) - 1))
+    with pytest.raises(ValueError, match="flow statistics"):
+        list(parse_flow_stats(body[:cut]))
+    for at, lie in ((0, len(body) + 8), (0, 0), (50, 3), (50, len(body))):
+        with pytest.raises(ValueError, match="flow statistics"):
+            list(parse_flow_counters(body[:at] + lie.to_bytes(2, "big") + body[at + 2 :]))
+
+
 @given(damaged() | st.binary(max_size=200))
 def test_damaged_flow_list(body: bytes):
     with contextlib.suppress(ValueError):
