@@ -24,7 +24,7 @@
     prio 900  router advertisement, redirect                        drop ROUTER_ADVERTISEMENT
     prio 880  neighbour discovery in a fragment, or about ::        drop FOREIGN_ND
     prio 400  duplicate address detection for an address of the port   RESPONDERS
-    prio 300  other solicitation from ::                            drop FOREIGN_ND
+    prio 300  other solicitation, or advertisement, from ::         drop FOREIGN_ND
     prio 200  solicitation with the MAC of the port, or without     RESPONDERS
     prio 200  advertisement of an address of the port with its MAC, or without one   RESPONDERS
     prio 200  router solicitation, MLD report, from ::              RESPONDERS
@@ -140,7 +140,8 @@ def _nd_flows(owner: Owner) -> Iterator[Flow]:
     for kind in (SOLICITATION, ADVERTISEMENT):
         yield drop(table, MALFORMED, Match().icmp6(kind).fragment("first"), owner, Reason.FOREIGN_ND)
         yield drop(table, MALFORMED, Match().icmp6(kind, 0).nd_target(0), owner, Reason.FOREIGN_ND)
-    yield drop(table, DETECTION, _FROM_NOBODY.icmp6(SOLICITATION), owner, Reason.FOREIGN_ND)
+    for kind in (SOLICITATION, ADVERTISEMENT):
+        yield drop(table, DETECTION, _FROM_NOBODY.icmp6(kind), owner, Reason.FOREIGN_ND)
     yield Flow(table, OWN_ND, Match().icmp6(SOLICITATION, 0).nd_sll(0), _ACCEPT, accept)
     for kind in (ROUTER_SOLICITATION, *MLD_REPORTS):
         yield Flow(table, OWN_ND, _FROM_NOBODY.icmp6(kind), _ACCEPT, accept)
