@@ -111,7 +111,7 @@ def remove(write: Write, port_id: str, if_match: int | None) -> None:
 
 
 def claim(write: Write, port_id: str, if_match: int | None) -> tuple[Row[Any], Object]:
-    """The port's network, locked, and the port. Who sees it may change it: its project, the network's owner, services."""
+    """The port's network, locked, and the port. Who sees it may change it: project, network's owner, services."""
     network_id = write.connection.execute(select(_port.network_id).where(_port.id == port_id)).scalar()
     network = write.lock_networks((network_id,)).get(network_id) if network_id is not None else None
     # Only now nobody else can change or delete it.

@@ -61,7 +61,9 @@ class Cloud:
         return self.store.get(ctx, kind, found["id"])
 
     def list(self, kind: str, ctx: Context = ALICE, **filters: object) -> list[Object]:
-        pairs = ((name, tuple(value) if isinstance(value, list | tuple) else (value,)) for name, value in filters.items())
+        pairs = (
+            (name, tuple(value) if isinstance(value, list | tuple) else (value,)) for name, value in filters.items()
+        )
         return self.store.list(ctx, kind, Query(filters=tuple(pairs)))  # type: ignore[arg-type]
 
     def dhcp_port(self, network: Object) -> Object | None:
@@ -71,7 +73,11 @@ class Cloud:
 
     def entries(self, after: int = 0) -> list[tuple[str, str, str, dict[str, list[Any]]]]:
         """(kind, id, operation, changes) of the journal after a revision."""
-        return [(e["kind"], e["object_id"], e["operation"], e["changes"]) for e in journal(self.store) if e["revision"] > after]
+        return [
+            (e["kind"], e["object_id"], e["operation"], e["changes"])
+            for e in journal(self.store)
+            if e["revision"] > after
+        ]
 
 
 def addresses(port: Object) -> list[str]:

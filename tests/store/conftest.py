@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Stores to test with: every test that takes `cloud` or `store` runs on SQLite and on PostgreSQL, each on a fresh database."""
+"""Stores to test with: whatever takes `cloud` or `store` runs on SQLite and on PostgreSQL, on an empty database."""
 
 from __future__ import annotations
 

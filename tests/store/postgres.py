@@ -34,7 +34,12 @@ class Server:
             os.chown(self._directory, entry.pw_uid, entry.pw_gid)
         data = self._directory / "data"
         self._run("initdb", "-D", data, "-A", "trust", "-U", "sdnctl", "--no-sync", "-E", "UTF8", "--locale=C.UTF-8")
-        options = ("listen_addresses=", f"unix_socket_directories={self._directory}", "fsync=off", "max_connections=120")
+        options = (
+            "listen_addresses=",
+            f"unix_socket_directories={self._directory}",
+            "fsync=off",
+            "max_connections=120",
+        )
         with (self._directory / "log").open("wb") as log:
             self._process = subprocess.Popen(
                 [self._programs / "postgres", "-D", data, *(word for option in options for word in ("-c", option))],

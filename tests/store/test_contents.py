@@ -24,9 +24,13 @@ def test_empty(store: Store) -> None:
 
 
 def test_everything(cloud: Cloud) -> None:
-    host = cloud.host("h1", bridge_mappings={"p2": "br-2", "p1": "br-1"}, controllers=["tcp:192.0.2.9:6653"], gateway=True)
+    host = cloud.host(
+        "h1", bridge_mappings={"p2": "br-2", "p1": "br-1"}, controllers=["tcp:192.0.2.9:6653"], gateway=True
+    )
     network = cloud.network(ADMIN, name="blue", shared=True, dns_domain="blue.", admin_state_up=False, mtu=1300)
-    vlan = cloud.network(ADMIN, **{"provider:network_type": "vlan", "provider:physical_network": "p1"} | {"provider:segmentation_id": 7})
+    vlan = cloud.network(
+        ADMIN, **{"provider:network_type": "vlan", "provider:physical_network": "p1"} | {"provider:segmentation_id": 7}
+    )
     subnet = cloud.subnet(
         network,
         ctx=ADMIN,
@@ -41,7 +45,10 @@ def test_everything(cloud: Cloud) -> None:
         name="vm1",
         mac_address="fa:16:3e:00:00:01",
         fixed_ips=[{"ip_address": "10.0.0.9"}],
-        allowed_address_pairs=[{"ip_address": "10.7.1.2/16"}, {"ip_address": "::/0", "mac_address": "fa:16:3e:00:00:02"}],
+        allowed_address_pairs=[
+            {"ip_address": "10.7.1.2/16"},
+            {"ip_address": "::/0", "mac_address": "fa:16:3e:00:00:02"},
+        ],
         extra_dhcp_opts=[{"opt_name": "mtu", "opt_value": "1400", "ip_version": 4}],
         dns_name="vm1",
         device_owner="compute:nova",
@@ -178,9 +185,7 @@ def test_status(cloud: Cloud) -> None:
 
 def test_status_of_many(cloud: Cloud) -> None:
     made = cloud.ports(cloud.network(), 450)
-    cloud.store.record_status(
-        {port["id"]: (PortStatus.ACTIVE, f"h{index % 3}") for index, port in enumerate(made)}
-    )
+    cloud.store.record_status({port["id"]: (PortStatus.ACTIVE, f"h{index % 3}") for index, port in enumerate(made)})
     hosts = {port["id"]: port["bound_host"] for port in cloud.list("port", status="ACTIVE")}
     assert hosts == {port["id"]: f"h{index % 3}" for index, port in enumerate(made)}
 

@@ -121,7 +121,9 @@ def test_migrated_database_is_opened_without_alembic(sqlite_url: str) -> None:
 
 def test_newer_database_is_refused(url: str) -> None:
     store = Store.open(url)
-    store._database.write(lambda connection: connection.execute(text("UPDATE alembic_version SET version_num = '9999'")))
+    store._database.write(
+        lambda connection: connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    )
     try:
         with pytest.raises(UnavailableError, match="schema 9999, which this version of sdnctl does not know"):
             Store.open(url)
@@ -189,7 +191,9 @@ def test_killed_in_a_migration_of_postgres(server: Server) -> None:
 @pytest.mark.postgres
 def test_two_that_migrate_at_once(server: Server) -> None:
     url = server.create("twice")
-    script = "from sdnctl import runtime; runtime.install(); import sys; from sdnctl.store import Store; Store.open(sys.argv[1])"
+    script = (
+        "from sdnctl import runtime; runtime.install(); import sys; import sdnctl.store as s; s.Store.open(sys.argv[1])"
+    )
     started = [subprocess.Popen([sys.executable, "-W", "ignore", "-c", script, url]) for _ in range(3)]
     assert [process.wait() for process in started] == [0, 0, 0]
 

@@ -75,7 +75,12 @@ def test_secret_is_told_once_and_kept_nowhere(cloud: Cloud, project: Object) -> 
     made = token(cloud, project, name="ci")
     secret = made["secret"]
     assert len(secret) >= 43
-    assert (made["name"], made["project_id"], made["roles"], made["expires_at"]) == ("ci", project["id"], ["member"], None)
+    assert (made["name"], made["project_id"], made["roles"], made["expires_at"]) == (
+        "ci",
+        project["id"],
+        ["member"],
+        None,
+    )
     again = cloud.get("token", made, ADMIN)
     assert again == {name: value for name, value in made.items() if name != "secret"}
     assert cloud.update("token", made, ADMIN, name="x").keys() == again.keys()
@@ -106,7 +111,9 @@ def test_nameless_token_acts_under_its_id(cloud: Cloud, project: Object) -> None
     assert context.user == made["id"]
 
 
-@pytest.mark.parametrize("secret", ("", "x", "sdnctl_" + "x" * 43, "ü" * 50, "\ud800" * 30, "x" * 100_000, "a b\nc" * 9))
+@pytest.mark.parametrize(
+    "secret", ("", "x", "sdnctl_" + "x" * 43, "ü" * 50, "\ud800" * 30, "x" * 100_000, "a b\nc" * 9)
+)
 def test_strangers(cloud: Cloud, project: Object, secret: str) -> None:
     token(cloud, project)
     assert cloud.store.authenticate(secret) is None

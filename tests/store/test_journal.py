@@ -85,7 +85,12 @@ def test_every_touched_object_has_an_entry(cloud: Cloud) -> None:
     assert seen(cloud, at) == [("delete", "port")]
     at = cloud.store.revision()
     cloud.delete("network", network)
-    assert sorted(seen(cloud, at)) == [("delete", "network"), ("delete", "port"), ("delete", "subnet"), ("delete", "subnet")]
+    assert sorted(seen(cloud, at)) == [
+        ("delete", "network"),
+        ("delete", "port"),
+        ("delete", "subnet"),
+        ("delete", "subnet"),
+    ]
 
 
 def test_revisions_have_no_gaps(cloud: Cloud) -> None:

@@ -86,7 +86,9 @@ def test_filters_are_alternatives_within_and_narrow_across(world: Cloud) -> None
 
 def test_filter_by_hidden_attribute_works_for_members(world: Cloud) -> None:
     (blue,) = world.list("network", ALICE, name="blue")
-    assert names(world.list("network", ALICE, **{"provider:segmentation_id": blue["provider:segmentation_id"]})) == ["blue"]
+    assert names(world.list("network", ALICE, **{"provider:segmentation_id": blue["provider:segmentation_id"]})) == [
+        "blue"
+    ]
 
 
 def test_filter_by_contained_ids(world: Cloud) -> None:
@@ -205,7 +207,7 @@ def test_pages_make_up_the_list(cloud: Cloud, sort: tuple[tuple[str, bool], ...]
     cloud.subnet(network, "fd01::/64", name="same")
     everything = [one["id"] for one in cloud.store.list(ALICE, "subnet", Query(sort=sort))]
     assert len(everything) == 11
-    assert sum(pages(cloud.store, "subnet", sort=sort, limit=limit), []) == everything
+    assert list(itertools.chain.from_iterable(pages(cloud.store, "subnet", sort=sort, limit=limit))) == everything
     for index, marker in enumerate(everything):
         page = cloud.store.list(ALICE, "subnet", Query(sort=sort, limit=limit, marker=marker, reverse=True))
         assert [one["id"] for one in page] == everything[max(0, index - limit) : index]

@@ -33,9 +33,7 @@ def test_defaults(cloud: Cloud) -> None:
         ({"type": "vxlan", "id": 2**24 - 1}, ("vxlan", None, 2**24 - 1), 1450),
     ),
 )
-def test_admin_chooses_segment(
-    cloud: Cloud, wish: dict[str, object], got: tuple[object, ...], mtu: int
-) -> None:
+def test_admin_chooses_segment(cloud: Cloud, wish: dict[str, object], got: tuple[object, ...], mtu: int) -> None:
     network = cloud.network(ADMIN, **provider(wish))
     assert segment(network) == got
     assert network["mtu"] == mtu

@@ -16,7 +16,8 @@ from sdnctl.errors import ConflictError, NotFoundError, PreconditionError, Sdnct
 from sdnctl.model.contents import Change
 from sdnctl.model.ids import Revision
 from sdnctl.store import Store
-from tests.store.cloud import ADMIN, ALICE, SLAAC, V6, Cloud, addresses, count_rows, journal
+from tests.store import laws
+from tests.store.cloud import ADMIN, ALICE, SLAAC, V6, Cloud
 
 MANY = 200
 
@@ -38,19 +39,6 @@ def kinds(results: list[object]) -> list[str]:
     return [result.kind for result in results if isinstance(result, SdnctlError)]
 
 
-def consistent(cloud: Cloud) -> None:
-    """No duplicates, no gaps, and what stands twice agrees."""
-    ports = cloud.list("port", ADMIN)
-    assert len({(port["network_id"], port["mac_address"]) for port in ports}) == len(ports)
-    held = [(port["network_id"], address) for port in ports for address in addresses(port)]
-    assert len(set(held)) == len(held) == count_rows(cloud.store, "addresses")
-    contents = cloud.store.load()
-    for items in (contents.ports, contents.networks, contents.hosts):
-        assert len({item.key for item in items}) == len(items)
-    revisions = [entry["revision"] for entry in journal(cloud.store)]
-    assert revisions == list(range(1, len(revisions) + 1))
-
-
 def test_ports_to_the_last_address(cloud: Cloud) -> None:
     """253 addresses are left for 260 requests."""
     network = cloud.network()
@@ -58,7 +46,7 @@ def test_ports_to_the_last_address(cloud: Cloud) -> None:
     cloud.ports(network, 52)
     results = at_once(MANY + 7, lambda _: cloud.port(network))
     assert kinds(results) == ["IpAddressGenerationFailure"] * 7
-    consistent(cloud)
+    laws.check(cloud)
 
 
 def test_ports_everywhere(cloud: Cloud) -> None:
@@ -68,7 +56,7 @@ def test_ports_everywhere(cloud: Cloud) -> None:
         cloud.subnet(network, V6, **SLAAC)
     results = at_once(MANY, lambda number: cloud.port(networks[number % 4]))
     assert kinds(results) == []
-    consistent(cloud)
+    laws.check(cloud)
 
 
 def test_bulks_in_crossed_order(cloud: Cloud) -> None:
@@ -82,7 +70,7 @@ def test_bulks_in_crossed_order(cloud: Cloud) -> None:
         return cloud.store.create(ALICE, "port", [{"network_id": network["id"]} for network in order])
 
     assert kinds(at_once(20, attempt)) == []
-    consistent(cloud)
+    laws.check(cloud)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +84,7 @@ def test_same_port_wish(cloud: Cloud, body: dict[str, object], kind: str) -> Non
     network = cloud.network()
     cloud.subnet(network)
     assert kinds(at_once(20, lambda _: cloud.port(network, **body))) == [kind] * 19
-    consistent(cloud)
+    laws.check(cloud)
 
 
 @pytest.mark.parametrize(
@@ -110,7 +98,7 @@ def test_same_port_wish(cloud: Cloud, body: dict[str, object], kind: str) -> Non
 def test_same_segment_wish(cloud: Cloud, wish: dict[str, object], kind: str) -> None:
     body = {f"provider:{name}": value for name, value in wish.items()}
     assert kinds(at_once(20, lambda _: cloud.network(ADMIN, **body))) == [kind] * 19
-    consistent(cloud)
+    laws.check(cloud)
 
 
 def test_vlans_to_the_last_id(cloud: Cloud) -> None:
@@ -119,7 +107,7 @@ def test_vlans_to_the_last_id(cloud: Cloud) -> None:
     assert kinds(results) == ["NoNetworkAvailable"] * 5
     ids = {network["provider:segmentation_id"] for network in cloud.list("network", ADMIN)}
     assert ids == set(range(100, 200))
-    consistent(cloud)
+    laws.check(cloud)
 
 
 def test_same_range(cloud: Cloud) -> None:
@@ -160,17 +148,19 @@ def test_if_match_lets_one_through(cloud: Cloud) -> None:
 
 def test_delete_against_create(cloud: Cloud) -> None:
     """Either the network goes and the port is refused, or the port is there and the network stays."""
+
+    def attempt(number: int) -> object:
+        return cloud.port(network) if number else cloud.store.delete(ALICE, "network", network["id"])
+
     for _ in range(8):
         network = cloud.network()
         cloud.subnet(network)
-        removed, made = at_once(
-            2, lambda number: cloud.port(network) if number else cloud.store.delete(ALICE, "network", network["id"])
-        )
+        removed, made = at_once(2, attempt)
         if isinstance(removed, ConflictError):
             assert not isinstance(made, SdnctlError)
         else:
             assert isinstance(made, NotFoundError)
-    consistent(cloud)
+    laws.check(cloud)
 
 
 def test_reads_go_on_while_a_bulk_is_written(cloud: Cloud) -> None:
@@ -232,17 +222,18 @@ WRITER = """
 
 @pytest.mark.postgres
 def test_two_processes(postgres_url: str) -> None:
-    """2 x 110 ports on 2 networks, whose addresses do not suffice, and 22 networks; a follower in each skips nothing."""
+    """2 x 60 ports on 2 networks, with too few addresses, and 12 networks; a follower in each skips nothing."""
     store = Store.open(postgres_url)
     cloud = Cloud(store)
     networks = [cloud.network() for _ in range(2)]
     for network in networks:
-        cloud.subnet(network, "10.0.0.0/25", enable_dhcp=False)
-        cloud.ports(network, 20)
+        cloud.subnet(network, "10.0.0.0/26", enable_dhcp=False)
+        cloud.ports(network, 5)
     command = [sys.executable, "-W", "ignore", "-c", textwrap.dedent(WRITER), postgres_url]
-    arguments = [json.dumps([network["id"] for network in networks]), "110"]
+    arguments = [json.dumps([network["id"] for network in networks]), "60"]
     started = [
-        subprocess.Popen([*command, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)
+        subprocess.Popen([*command, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
     ]
     for process in started:
         assert process.stdin is not None
@@ -251,11 +242,11 @@ def test_two_processes(postgres_url: str) -> None:
     results = [json.loads(process.communicate()[0]) for process in started]
     made = [id_ for ids, _, _ in results for id_ in ids]
     refused = [kind for _, kinds_, _ in results for kind in kinds_]
-    room = 2 * (125 - 20)
-    assert (len(made), refused) == (room, ["IpAddressGenerationFailure"] * (220 - room))
+    room = 2 * (61 - 5)
+    assert (len(made), refused) == (room, ["IpAddressGenerationFailure"] * (120 - room))
     assert {port["id"] for port in cloud.list("port")} >= set(made)
-    assert len(cloud.list("network")) == 24
-    consistent(cloud)
+    assert len(cloud.list("network")) == 14
+    laws.check(cloud)
     for _, _, followed in results:
         assert followed == list(range(followed[-1] + 1))
     store.close()

@@ -164,25 +164,26 @@ def option(name: str, value: str | None, version: int = 4) -> dict[str, Any]:
 
 def test_dhcp_options_merge_by_name_and_version(cloud: Cloud) -> None:
     port = cloud.port(
-        cloud.network(), extra_dhcp_opts=[{"opt_name": "mtu", "opt_value": "1400"}, option("66", "a"), option("x", None)]
+        cloud.network(),
+        extra_dhcp_opts=[{"opt_name": "mtu", "opt_value": "1400"}, option("66", "a"), option("x", None)],
     )
     assert port["extra_dhcp_opts"] == [option("mtu", "1400"), option("66", "a")]
-    changed = cloud.update("port", port, extra_dhcp_opts=[option("66", "b"), option("66", "six", 6), option("mtu", None)])
+    changed = cloud.update(
+        "port", port, extra_dhcp_opts=[option("66", "b"), option("66", "six", 6), option("mtu", None)]
+    )
     assert changed["extra_dhcp_opts"] == [option("66", "b"), option("66", "six", 6)]
     for nothing in ([], None):
         assert cloud.update("port", port, extra_dhcp_opts=nothing)["extra_dhcp_opts"] == changed["extra_dhcp_opts"]
 
 
-# ---------------------------------------------------------------------------------------------------- names and bindings
+# --------------------------------------------------------------------------------------------------- names, bindings
 
 
 def test_dns_assignment(cloud: Cloud) -> None:
     network = cloud.network(dns_domain="blue.example.")
     cloud.subnet(network)
     named = cloud.port(network, dns_name="vm1", fixed_ips=[{"ip_address": "10.0.0.9"}])
-    assert named["dns_assignment"] == [
-        {"ip_address": "10.0.0.9", "hostname": "vm1", "fqdn": "vm1.blue.example."}
-    ]
+    assert named["dns_assignment"] == [{"ip_address": "10.0.0.9", "hostname": "vm1", "fqdn": "vm1.blue.example."}]
     nameless = cloud.port(network, dns_domain="own.example.", fixed_ips=[{"ip_address": "10.0.0.10"}])
     assert nameless["dns_assignment"][0]["fqdn"] == "host-10-0-0-10.own.example."
     cloud.update("network", network, dns_domain="")
