@@ -38,6 +38,11 @@ FOLLOW_S: Final = 1.0
 """How often the journal is looked at when nobody says that there is something new."""
 FETCHED: Final = 100
 """Objects read from the store at once."""
+INSTALLED_S: Final = 0.5
+INSTALLED_S_PER_INTERFACE: Final = 0.004
+"""`external_ids:sdnctl-installed` is written in batches with this pause, and so much more for each interface of the
+host: any change of an Interface row has ovs-vswitchd look at all of them again, in the userspace datapath at each of
+them for each of them (160 ms for 1 000, 640 ms for 2 000), and for so long it wires no port."""
 REMEMBERED_BATCHES: Final = 4096
 UNKNOWN_CONNECTIONS: Final = 64
 """Connections kept waiting for a host that knows them; the oldest is closed for a further one."""
@@ -113,6 +118,7 @@ class Fabric:
         self._unknown: list[SwitchConnection] = []
         self._rejected: dict[str, str] = {}
         self._installed: dict[str, dict[str, int]] = {}
+        self._installed_latch = runtime.Latch()
         self._latch = runtime.Latch()
         self._waiters: list[runtime.Signal] = []
         self._batches: deque[_Batch] = deque(maxlen=REMEMBERED_BATCHES)
@@ -145,7 +151,7 @@ class Fabric:
         for host in contents.hosts:
             self._host_added(host)
         self._plugs_changed.clear()
-        self._readers = [runtime.spawn(self._follow), runtime.spawn(self._read_reports)]
+        self._readers = [runtime.spawn(work) for work in (self._follow, self._read_reports, self._write_installed)]
 
     def stop(self) -> None:
         """End all tasks; every switch keeps what it has."""
@@ -394,11 +400,26 @@ class Fabric:
         self._meters.bundle_refused(host)
 
     def applied(self) -> None:
-        for host_id, revisions in self._installed.items():
-            if host_id in self._links:
-                self._links[host_id].set_installed(revisions)
-        self._installed = {}
+        if self._installed:
+            self._installed_latch.wake()
         self._tell_waiters()
+
+    def _write_installed(self) -> None:
+        """Tell whoever looks at the host's database which revision an interface's flows have; there is no hurry."""
+        next_at: dict[str, float] = {}
+        while True:
+            self._installed_latch.wait()
+            runtime.sleep(INSTALLED_S)
+            now = runtime.monotonic()
+            for host_id in tuple(self._installed):
+                if now < next_at.get(host_id, 0.0):
+                    self._installed_latch.wake()
+                    continue
+                revisions = self._installed.pop(host_id)
+                if host_id in self._links and host_id in self.world.facts:
+                    self._links[host_id].set_installed(revisions)
+                    count = len(self.world.facts[host_id].interfaces)
+                    next_at[host_id] = now + INSTALLED_S_PER_INTERFACE * count
 
     def _on_dirty(self, host_id: str) -> None:
         self._batch.hosts.add(host_id)
