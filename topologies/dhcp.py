@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Real DHCP clients in guests: dhclient, udhcpc, dhcpcd, each with its distribution's own script and settings.
 
-A client configures its machine: addresses and routes, which a namespace keeps apart, but also /etc/resolv.conf, the
-host name, leases and pid files. A guest gets copies of its own of all that (`make_private`) before its first client
-runs, and each client a UTS namespace, so nothing of the machine is touched.
+A client configures its machine: addresses and routes, but also /etc/resolv.conf, the host name, leases and pid files.
+Guests have all that to themselves (`guest.py`), and each client gets a UTS namespace for the host name.
 """
 
 from __future__ import annotations
@@ -121,27 +120,8 @@ class Dhcpcd:
         return {name: value.strip("'") for name, value in pairs}
 
 
-def make_private(machine: Machine) -> None:
-    """Give a guest its own /etc, /run and lease directories. They go with its namespace."""
-    private = machine.directory / "private"
-    if private.exists():
-        return
-    private.mkdir()
-    machine.script(f"""
-        cp -a /etc {private}/etc
-        rm -f {private}/etc/resolv.conf
-        : > {private}/etc/resolv.conf
-        mount --bind {private}/etc /etc
-        for directory in /var/lib/dhcp /var/lib/dhcpcd; do
-            if [ -d $directory ]; then mount -t tmpfs tmpfs $directory; fi
-        done
-        mount -t tmpfs -o mode=755 tmpfs /run
-    """)
-
-
 def lease(machine: Machine, client: Client, timeout_s: int = 10) -> Lease:
     """Run a client until it has a lease; it goes on in the background, renewing."""
-    make_private(machine)
     log = f"{client.name}.log"
     started = time.monotonic()
     process = machine.start("unshare", "--uts", "sh", "-euc", client.start(timeout_s), log=log)

@@ -3,6 +3,9 @@
 
 A guest is a namespace with one network card, `eth0`, whose other end is a tap-like device on its host. `plug` does what
 libvirt would: adds that device to the integration bridge and writes the port's id beside it.
+
+What programs in a guest write under /etc, /run and where DHCP clients keep their leases is the guest's own and ends
+with it: a client that sets resolv.conf must not set the machine's.
 """
 
 from __future__ import annotations
@@ -110,8 +113,28 @@ class Guest(Machine):
         """Its IPv6 link-local address."""
         return frames.link_local(self.mac)
 
-    def setting_up_script(self) -> str:
-        """Shell lines for the inside, run once the card is there."""
+    def private_script(self) -> str:
+        """Shell lines that give the guest files of its own; run once. The lab's directory stays where it is."""
+        lab, private = self.directory.parent, self.directory / "run"
+        return f"""
+        mkdir {private}
+        mount -t tmpfs -o mode=755 tmpfs {private}
+        mkdir -p {private}/{lab.parent.name}/{lab.name} {private}/.etc {private}/.work
+        mount --bind {lab} {private}/{lab.parent.name}/{lab.name}
+        mount --rbind {private} /run
+        if ! mount -t overlay -o lowerdir=/etc,upperdir=/run/.etc,workdir=/run/.work overlay /etc 2>/dev/null; then
+            cp -a /etc/. /run/.etc/
+            mount --bind /run/.etc /etc
+        fi
+        rm -f /etc/resolv.conf
+        : > /etc/resolv.conf
+        for leases in /var/lib/dhcp /var/lib/dhcpcd; do
+            if [ -d $leases ]; then mount -t tmpfs tmpfs $leases; fi
+        done
+        """
+
+    def card_script(self) -> str:
+        """Shell lines that bring the card up; run once it is there."""
         return f"""
         sysctl -qw net.ipv6.conf.{CARD}.accept_dad=0 net.ipv6.conf.{CARD}.addr_gen_mode=0 \
             net.ipv6.conf.{CARD}.accept_ra=0 net.ipv4.ping_group_range='0 2147483647'

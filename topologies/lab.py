@@ -322,7 +322,7 @@ class Lab:
 
     def _set_up(self, guest: G, addresses: tuple[str, ...]) -> G:
         self.guests[guest.name] = guest
-        guest.script(guest.setting_up_script())
+        guest.script(guest.private_script() + guest.card_script())
         if addresses:
             guest.configure(*addresses)
         return guest
@@ -338,7 +338,7 @@ class Lab:
         _ip_batch([_cable(guest.node, CARD, host.node, guest.device, 1500, mac=guest.mac)])
         host.script(f"ethtool -K {guest.device} tx off rx off >/dev/null; ip link set {guest.device} up")
         guest.host = host
-        guest.script(guest.setting_up_script())
+        guest.script(guest.card_script())
         guest.configure(*guest.configured)
         if plug:
             guest.plug()

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +23,19 @@ class Plain:
     """Beside vm1 on h1."""
     vm3: Vm
     """On h2."""
+
+
+def machines_own() -> tuple[object, ...]:
+    """What programs in guests like to change, as the machine itself has it."""
+    files = [Path("/etc/resolv.conf"), Path("/etc/hosts"), Path("/etc/dhcp/dhclient.conf")]
+    return socket.gethostname(), *(path.exists() and path.read_bytes() for path in files), {*Path("/run").glob("*dhc*")}
+
+
+@pytest.fixture(autouse=True)
+def _nothing_of_the_machine_changes() -> Iterator[None]:
+    before = machines_own()
+    yield
+    assert machines_own() == before
 
 
 @pytest.fixture

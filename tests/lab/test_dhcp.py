@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import socket
 import sys
 from pathlib import Path
 
@@ -20,7 +19,6 @@ SERVER = Path(__file__).with_name("dhcp_server.py")
 @pytest.mark.parametrize("client", ("dhclient", "udhcpc", "dhcpcd"))
 def test_a_client_takes_renews_and_releases_a_lease(plain: Plain, client: str) -> None:
     server, guest = plain.vm1, plain.vm3
-    machines_own = (socket.gethostname(), Path("/etc/resolv.conf").read_bytes())
     server.configure("10.9.0.1/24")
     guest.configure()
     server.start(sys.executable, str(SERVER), "10.9.0.1", "10.9.0.5", log="server.log")
@@ -43,7 +41,6 @@ def test_a_client_takes_renews_and_releases_a_lease(plain: Plain, client: str) -
     while "got 7" not in log.read_text():
         pass
     assert guest.ipv4 == ""
-    assert machines_own == (socket.gethostname(), Path("/etc/resolv.conf").read_bytes())
 
 
 def test_no_lease_is_said(plain: Plain) -> None:
