@@ -22,7 +22,7 @@ from sdnctl.model.contents import Change, Contents, Item
 from sdnctl.model.ids import Revision
 from sdnctl.model.port import PortStatus
 from sdnctl.model.request import Context, Object, Query, Written
-from sdnctl.store import contents, hosts, identity, labels, listing, networks, ports, subnets, tables
+from sdnctl.store import contents, hosts, identity, labels, listing, networks, ports, quotas, subnets, tables
 from sdnctl.store.authentication import Authentication, admin_secret, has_admin, insert_admin
 from sdnctl.store.bodies import list_of
 from sdnctl.store.database import Database
@@ -115,7 +115,12 @@ class Store:
     # ------------------------------------------------------------------------------------------------- what REST asks
 
     def create(self, ctx: Context, kind: str, bodies: Sequence[Mapping[str, object]]) -> Written:
-        return self._write(ctx, kind, lambda write: _CREATE[kind](write, bodies))
+        def work(write: Write) -> list[str]:
+            ids = _CREATE[kind](write, bodies)
+            quotas.require(write, kind, bodies)
+            return ids
+
+        return self._write(ctx, kind, work)
 
     def update(
         self, ctx: Context, kind: str, object_id: str, changes: Mapping[str, object], if_match: int | None = None
