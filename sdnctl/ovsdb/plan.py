@@ -12,7 +12,7 @@ what is there.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -105,7 +105,7 @@ class State:
 
     has_root: bool
     """The Open_vSwitch row is there: `ovs-vsctl init` or anybody's first change made it."""
-    bridges: frozenset[str]
+    bridges: Collection[str]
     bridge: BridgeRow | None
     interfaces: Mapping[str, InterfaceRow]
     """Those that are of one of `SET_UP_TYPES` and ours, and those whose name we might want."""

@@ -15,7 +15,7 @@ from sdnctl import runtime
 from sdnctl.model.host import Host, HostFacts, PlugSpec
 from sdnctl.model.ids import HostKey
 from sdnctl.model.tls import Tls
-from sdnctl.ovsdb import HostLink
+from sdnctl.ovsdb import HostLink, Remotes
 from tests.support.dummy_ovs import DummySwitch
 
 TARGET = "tcp:127.0.0.1:16653"
@@ -39,15 +39,18 @@ class Watched:
     """A link whose facts can be waited for. Ends with its `with` block."""
 
     def __init__(
-        self, host: Host, controllers: tuple[str, ...] = (TARGET,), tls: Tls | None = None, *, start: bool = True
+        self,
+        host: Host,
+        controllers: tuple[str, ...] = (TARGET,),
+        tls: Tls | None = None,
+        remotes: Remotes | None = None,
     ) -> None:
         self.facts: HostFacts | None = None
         self.reason = ""
         self.calls: list[tuple[HostFacts | None, str]] = []
         self._latch = runtime.Latch()
-        self.link = HostLink(host, controllers, tls, self._take, tables=TABLES)
-        if start:
-            self.link.start()
+        self.link = HostLink(host, controllers, tls, self._take, tables=TABLES, remotes=remotes)
+        self.link.start()
 
     def __enter__(self) -> Self:
         return self
@@ -115,7 +118,11 @@ class Wiretap:
             ours, _ = self._sockets[0].accept()
             theirs = socket.socket(socket.AF_UNIX)
             self._sockets += [ours, theirs]
-            theirs.connect(self._server)
+            try:
+                theirs.connect(self._server)
+            except OSError:
+                ours.shutdown(socket.SHUT_RDWR)
+                continue
             self._tasks += [runtime.spawn(self._pass_on, ours, theirs), runtime.spawn(self._pass_on, theirs, ours)]
 
     def _pass_on(self, source: socket.socket, sink: socket.socket) -> None:
@@ -123,6 +130,7 @@ class Wiretap:
             if source in self._sockets[1::2]:
                 self._heard += chunk
             sink.sendall(chunk)
+        sink.shutdown(socket.SHUT_RDWR)
 
 
 def records(switch: DummySwitch) -> int:
