@@ -125,7 +125,11 @@ _DERIVED: Final[dict[str, Callable[[Object], object]]] = {
 def _add_list(parser: argparse.ArgumentParser, resource: Resource) -> None:
     flags.add_filters(parser.add_argument_group("only those with"), flags.flags_for(resource, May.FILTER))
     parser.add_argument(
-        "--sort", action="append", default=[], metavar="COLUMN[:desc]", help="order; repeat it for equal ones"
+        "--sort",
+        action="append",
+        default=[],
+        metavar="COLUMN[:desc]",
+        help="order, by name unless told; repeat it for equal ones",
     )
     parser.add_argument("--limit", type=_count, metavar="NUMBER", help="at most so many")
     add_output(parser)
@@ -135,7 +139,7 @@ def _list(session: Session) -> int:
     arguments, resource = session.arguments, session.arguments.resource
     chosen = session.columns(_known(resource))
     query = flags.filters(arguments, flags.flags_for(resource, May.FILTER), session.resolve)
-    for text in arguments.sort:
+    for text in arguments.sort or ["name"]:
         column, colon, direction = text.rpartition(":")
         if not colon or direction not in {"asc", "desc"}:
             column, direction = text, "asc"

@@ -367,6 +367,7 @@ def test_filters(lan: Api) -> None:
 def test_order_and_limit(api: Api) -> None:
     for name in ("b", "c", "a"):
         api.ok(f"network create {name}")
+    assert api.ok("network list -f value -c name").lines == ["a", "b", "c"]
     assert api.ok("network list --sort name -f value -c name").lines == ["a", "b", "c"]
     assert api.ok("network list --sort name:desc --limit 2 -f value -c name").lines == ["c", "b"]
     assert api.ok("network list --limit 0 -f value -c name").lines == []
