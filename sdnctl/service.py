@@ -28,7 +28,7 @@ from sdnctl.metrics import CONTENT_TYPE, HostSample, Metrics, watch_hub
 from sdnctl.model.host import Host, HostFacts
 from sdnctl.model.tls import Tls
 from sdnctl.openflow.listener import Listener
-from sdnctl.ovsdb import HostLink
+from sdnctl.ovsdb import HostLink, Remotes
 from sdnctl.store import Settings, Store
 from sdnctl.sync.fabric import Fabric, Link
 
@@ -43,6 +43,7 @@ class Service:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._tls = _tls(config)
+        self._remotes = Remotes()
         self.metrics = Metrics(__version__)
         self.store = Store.open(config.database, _settings(config))
         self.fabric = Fabric(
@@ -101,7 +102,7 @@ class Service:
     def _make_link(
         self, host: Host, controllers: tuple[str, ...], on_facts: Callable[[HostFacts | None, str], None]
     ) -> Link:
-        return HostLink(host, controllers, self._tls, on_facts, tables=TABLE_NAMES)
+        return HostLink(host, controllers, self._tls, on_facts, tables=TABLE_NAMES, remotes=self._remotes)
 
     def _controllers(self, host: Host) -> tuple[str, ...]:
         openflow = self._config.openflow
