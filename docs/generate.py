@@ -96,6 +96,41 @@ def _toml(option: Option) -> str:
     return text if text.lstrip("-").isdigit() else f'"{text}"'
 
 
+def requirements_page() -> str:
+    """docs/requirements.md"""
+    proofs: dict[int, list[str]] = {}
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        for row, test in _proofs(ast.parse(path.read_text(encoding="utf-8"))):
+            proofs.setdefault(int(row.removeprefix("S")), []).append(f"{path.relative_to(ROOT)}::{test}")
+    out = [
+        "# Requirements that tests prove",
+        "",
+        "Written by docs/generate.py from the marks `@pytest.mark.proves(...)` in tests/. The numbers are those of the",
+        "rows of the list of requirements. A row may need more than what its tests show so far.",
+        "",
+        "| row | proved by |",
+        "|---|---|",
+    ]
+    out += [f"| S{row} | {'<br>'.join(f'`{test}`' for test in tests)} |" for row, tests in sorted(proofs.items())]
+    return "\n".join(out) + "\n"
+
+
+def _proofs(module: ast.Module) -> Iterator[tuple[str, str]]:
+    """(row, name of the test) for every mark in a module, on a test or on the module itself."""
+    tests = [node for node in module.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")]
+    for assignment in (node for node in module.body if isinstance(node, ast.Assign)):
+        if any(isinstance(target, ast.Name) and target.id == "pytestmark" for target in assignment.targets):
+            yield from ((row, test.name) for test in tests for row in _rows(assignment.value))
+    for test in tests:
+        yield from ((row, test.name) for decorator in test.decorator_list for row in _rows(decorator))
+
+
+def _rows(expression: ast.expr) -> Iterator[str]:
+    for call in ast.walk(expression):
+        if isinstance(call, ast.Call) and ast.unparse(call.func) == "pytest.mark.proves":
+            yield from (str(ast.literal_eval(argument)) for argument in call.args)
+
+
 _PIPELINE: Final = """\
 # The pipeline
 
@@ -192,6 +227,7 @@ def _said_below(file: str, inside: str = "") -> dict[str, str]:
 PAGES: Final[Mapping[str, Callable[[], str]]] = {
     "docs/options.md": options_page,
     "docs/pipeline.md": pipeline_page,
+    "docs/requirements.md": requirements_page,
     "docs/rest.md": reference.page,
     "packaging/sdnctl.toml": example_file,
 }
