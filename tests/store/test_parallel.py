@@ -222,7 +222,7 @@ WRITER = """
 
 @pytest.mark.postgres
 def test_two_processes(postgres_url: str) -> None:
-    """2 x 60 ports on 2 networks, with too few addresses, and 12 networks; a follower in each skips nothing."""
+    """2 x 60 ports on 2 networks with too few addresses, and 12 networks; a follower in each skips nothing."""
     store = Store.open(postgres_url)
     cloud = Cloud(store)
     networks = [cloud.network() for _ in range(2)]
