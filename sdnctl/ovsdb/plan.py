@@ -6,7 +6,7 @@ sets are inserted and deleted, so that what others put beside them stays.
 
 The controller targets deserve care. When the last one of a bridge goes, or the first one comes, ovs-vswitchd 3.1
 flushes all flows of the bridge: therefore old and new ones change place in one transaction, and an empty wish leaves
-what is there.
+what is there. A target that it ignores counts as none: that is a `unix:` one outside its own run directory.
 """
 
 from __future__ import annotations

@@ -54,6 +54,7 @@ def test_sees_an_interface_that_failed(switch: DummySwitch) -> None:
         assert "could not open network device bad" in bad.error
 
 
+@pytest.mark.proves("S33", "S135")
 def test_makes_and_removes_plugs(switch: DummySwitch) -> None:
     """Each with its port's id, MAC and MTU; in use is what the last wish says."""
     with Watched(a_host(switch.database)) as watched:

@@ -31,6 +31,7 @@ def a_full_host(switch: DummySwitch, **changes: Any) -> Host:
     )
 
 
+@pytest.mark.proves("S135")
 def test_makes_all_of_a_fresh_host(switch: DummySwitch) -> None:
     """From an empty OVSDB to a bridge that is ready for flows."""
     switch.bridge("br-ex")
