@@ -201,6 +201,8 @@ class Store:
             return []
 
         self._write(_NOBODY, "token", work)
+        if self.authenticate(secret) is None:
+            path.unlink()  # another controller was first, and its token is elsewhere
 
     # ----------------------------------------------------------------------------------------- what the follower asks
 

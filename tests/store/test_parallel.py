@@ -206,7 +206,8 @@ WRITER = """
         try:
             if number % 10 == 0:
                 store.create(alice, "network", [{}])
-            made.append(store.create(alice, "port", [{"network_id": networks[number % len(networks)]}]).objects[0]["id"])
+            body = {"network_id": networks[number % len(networks)]}
+            made.append(store.create(alice, "port", [body]).objects[0]["id"])
         except SdnctlError as error:
             refused.append(error.kind)
 
