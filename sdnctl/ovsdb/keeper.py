@@ -29,9 +29,10 @@ from sdnctl.ovsdb.goal import (
     shown,
     tunnel_name,
 )
+from sdnctl.ovsdb.idl import HostIdl
 from sdnctl.ovsdb.ops import Op
 from sdnctl.ovsdb.plan import Edit, plan_plug, plan_set_up
-from sdnctl.ovsdb.replica import HostIdl, Replica
+from sdnctl.ovsdb.replica import Replica
 
 REPAIR_S: Final = 1.0
 """Between two corrections of what somebody else changed."""

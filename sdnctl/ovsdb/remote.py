@@ -19,8 +19,9 @@ import ovs.poller
 from sdnctl import runtime
 from sdnctl.errors import HostGoneError
 from sdnctl.model.tls import Tls
+from sdnctl.ovsdb.idl import open_idl
 from sdnctl.ovsdb.keeper import NEVER, Keeper
-from sdnctl.ovsdb.replica import Replica, open_replica
+from sdnctl.ovsdb.replica import Replica
 from sdnctl.ovsdb.session import Session, connect
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ class Remote:
     def _connect(self) -> Replica:
         """Connect, and read everything once."""
         self._session = connect(self.target, self.tls)
-        replica = open_replica(self._session)
+        replica = Replica(open_idl(self._session))
         while not replica.idl.is_complete:
             _sleep(replica, NEVER)
             replica.idl.run()

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One OVSDB in memory, and what of it changed, for each integration bridge that is kept there.
 
-`Idl` keeps the rows and calls `notify` for each change; that only notes the row. `refresh` then brings the values that
-we publish up to date, at a cost that follows the change and not the number of interfaces or bridges. Everything here is
-called by the task of the OVSDB's connection.
+`refresh` brings the values that we publish up to date with the rows, at a cost that follows the change and not the
+number of interfaces or bridges. Everything here is called by the task of the OVSDB's connection.
 
 Row contents are written by whoever has access to that host: nothing is trusted to have a sensible length or form.
 """
@@ -15,19 +14,17 @@ import itertools
 import re
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, Final
 
-import ovs.db.idl
 from netaddr import EUI
-from ovsdbapp.backend.ovs_idl import connection, idlutils
 
 from sdnctl import runtime
-from sdnctl.errors import HostGoneError
 from sdnctl.model.host import Interface
 from sdnctl.model.ids import Ofport
 from sdnctl.ovsdb.goal import BRIDGE, INSTALLED, LAST_OFPORT, OWNED
+from sdnctl.ovsdb.idl import Changes, HostIdl
 from sdnctl.ovsdb.plan import (
     CONTROLLER,
     SET_UP_TYPES,
@@ -37,135 +34,12 @@ from sdnctl.ovsdb.plan import (
     InterfaceRow,
     State,
 )
-from sdnctl.ovsdb.session import Session
-
-DATABASE: Final = "Open_vSwitch"
-
-COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
-    "Open_vSwitch": ("bridges",),
-    "Bridge": (
-        "name",
-        "ports",
-        "datapath_id",
-        "datapath_type",
-        "fail_mode",
-        "protocols",
-        "other_config",
-        "mcast_snooping_enable",
-        "controller",
-        "flow_tables",
-    ),
-    "Port": ("name", "interfaces"),
-    "Interface": (
-        "name",
-        "type",
-        "options",
-        "external_ids",
-        "ofport",
-        "ofport_request",
-        "mac",
-        "mtu_request",
-        "error",
-    ),
-    "Controller": (*CONTROLLER, "target", "controller_rate_limit", "external_ids"),
-    "Flow_Table": ("name", "external_ids"),
-}
-"""What is followed. Anything more costs time and memory for each interface of each host: statistics change all day."""
-
-STATUS_COLUMNS: Final = frozenset({"ofport", "error"})
-"""Columns of Interface that ovs-vswitchd writes: no reason to look whether the interface is as wanted."""
 
 NAME_LIMIT: Final = 64
 TEXT_LIMIT: Final = 200
 """Characters that are kept of names and ids, and of error messages."""
 
 _MAC: Final = re.compile(r"[0-9a-fA-F]{2}(?:[:-][0-9a-fA-F]{2}){5}")
-
-
-def open_replica(session: Session) -> Replica:
-    """An empty replica that fills itself as the `run` of its Idl is called."""
-    schema = session.call("get_schema", [DATABASE])
-    try:
-        schema = {**schema, "tables": {table: _cut(schema, table) for table in COLUMNS}}
-    except (KeyError, TypeError) as error:
-        raise HostGoneError(
-            f"{session.target}: its database has no {error}: Open vSwitch 2.6 or newer is needed"
-        ) from error
-    helper = idlutils.create_schema_helper(schema)
-    helper.register_all()
-    return Replica(HostIdl(session, helper))
-
-
-def _cut(schema: dict[str, Any], table: str) -> dict[str, Any]:
-    """The table with the columns we follow only; parsing all of the schema takes the hub 20 ms."""
-    have = schema["tables"][table]
-    return {**have, "columns": {column: have["columns"][column] for column in COLUMNS[table]}}
-
-
-class HostIdl(connection.OvsdbIdl):
-    """The library's replica on our own session; notes which rows changed."""
-
-    def __init__(self, session: Session, helper: ovs.db.idl.SchemaHelper) -> None:
-        super().__init__(session.target, helper)
-        self._session = session
-        self._slice_ends = 0.0
-        self.changes = Changes()
-
-    def run(self) -> bool:
-        """Take what came in; HostGoneError when nothing will come any more."""
-        was_complete = self.is_complete
-        self._slice_ends = runtime.monotonic() + runtime.SLICE_S
-        is_changed = bool(super().run())
-        self._session.check()
-        if was_complete and not self.is_complete:
-            raise HostGoneError(f"{self._session.target}: the database was converted to another schema")
-        return is_changed
-
-    @property
-    def is_complete(self) -> bool:
-        """The whole database has been read."""
-        return bool(self.state == self.IDL_S_MONITORING)
-
-    def cooperative_yield(self) -> None:
-        if runtime.monotonic() >= self._slice_ends:
-            runtime.give_way()
-            self._slice_ends = runtime.monotonic() + runtime.SLICE_S
-
-    def notify(self, event: str, row: Any, updates: Any = None) -> None:
-        table = row._table.name  # noqa: SLF001  (the library's own events read it there)
-        changes = self.changes
-        if table == "Interface":
-            changes.interfaces.add(row.uuid)
-            if event != ovs.db.idl.ROW_UPDATE or not _columns(updates) <= STATUS_COLUMNS:
-                changes.unchecked.add(row.uuid)
-        elif table == "Port":
-            changes.ports.add(row.uuid)
-        elif table == "Bridge":
-            changes.bridges.add(row.uuid)
-            if event != ovs.db.idl.ROW_UPDATE or _columns(updates) != {"ports"}:
-                changes.settings.add(row.uuid)
-        else:
-            changes.parts.add(row.uuid)
-
-
-def _columns(updates: Any) -> set[str]:
-    """Columns that an update changed. `hasattr` on the row would say the same after converting each value."""
-    return set(updates._data)  # noqa: SLF001
-
-
-@dataclass(slots=True)
-class Changes:
-    """Rows that changed, by table."""
-
-    bridges: set[uuid.UUID] = field(default_factory=set)
-    settings: set[uuid.UUID] = field(default_factory=set)
-    """Bridges of which more changed than their ports."""
-    parts: set[uuid.UUID] = field(default_factory=set)
-    """Controllers and flow tables."""
-    ports: set[uuid.UUID] = field(default_factory=set)
-    interfaces: set[uuid.UUID] = field(default_factory=set)
-    unchecked: set[uuid.UUID] = field(default_factory=set)
-    """Interfaces of which more changed than their status."""
 
 
 class View:

@@ -48,6 +48,7 @@ class Watched:
         self.facts: HostFacts | None = None
         self.reason = ""
         self.calls: list[tuple[HostFacts | None, str]] = []
+        self._told = 0
         self._latch = runtime.Latch()
         self.link = HostLink(host, controllers, tls, self._take, tables=TABLES, remotes=remotes)
         self.link.start()
@@ -74,6 +75,15 @@ class Watched:
     def until_is(self, names: set[str]) -> HostFacts:
         """Facts with exactly these interfaces."""
         return self.until(lambda facts: facts.interfaces.keys() == names, 30)
+
+    def until_again(self, name: str) -> None:
+        """This interface has gone and come back since the last call of `until_again` or the start."""
+        self._until(lambda: "-+" in self._comings_and_goings(name), 15)
+        self._told = len(self.calls)
+
+    def _comings_and_goings(self, name: str) -> str:
+        told = ("+" if facts is not None and name in facts.interfaces else "-" for facts, _ in self.calls[self._told :])
+        return "".join(told)
 
     def _until(self, condition: Callable[[], object], timeout_s: float) -> Any:
         deadline = runtime.monotonic() + timeout_s
