@@ -4,8 +4,8 @@
     python -m bench.store [URL]
 
 On a new SQLite file, or on the empty database at URL. Times are medians of wall time, commits included; `cpu` is
-processor time of this process. A stall is the longest time for which no other task ran; the garbage collector is off, as
-its pauses depend on everything else in the process.
+processor time of this process. A stall is the longest time for which no other task ran; the garbage collector is off,
+as its pauses depend on everything else in the process.
 """
 
 from __future__ import annotations
