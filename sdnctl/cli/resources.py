@@ -40,7 +40,7 @@ COLUMNS: Final = {
     ),
     "subnet": ("id", "name", "network_id", "cidr", "gateway_ip", "enable_dhcp"),
     "port": ("id", "name", "mac_address", "fixed_ips", "status", "bound_host", "device_owner"),
-    "host": ("name", "state", "ports", "flows", "ovsdb", "tunnel_ip", "bridge_mappings", "error"),
+    "host": ("name", "state", "ports", "flows", "ovsdb", "tunnel_ip", "bridge_mappings", "error", "problems"),
     "project": ("id", "name", "description"),
     "token": ("id", "name", "project_id", "roles", "expires_at"),
 }
