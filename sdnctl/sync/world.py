@@ -265,7 +265,7 @@ class World:
         """What the switch itself says its ports are, by interface name; None while it is not connected.
 
         After a restart of ovs-vswitchd the database may still hold ofports of before: an interface counts only while
-        both agree. An ofport that two interfaces are said to have counts for neither.
+        both agree. The switch tells of a new one first; its word is enough when the database has none yet.
         """
         if ports is None:
             self._switch_ports.pop(host_id, None)
@@ -402,12 +402,10 @@ class World:
         switch_ports = self._switch_ports.get(host_id)
         had = self._claims_of[host_id]
         have: dict[str, tuple[str, Claim]] = {}
-        seen = Counter(interface.ofport for interface in facts.interfaces.values())
+        ofports = _certain_ofports(facts, switch_ports)
         for name, interface in facts.interfaces.items():
-            ofport = interface.ofport
-            if not interface.iface_id or ofport is None or seen[ofport] > 1:
-                continue
-            if switch_ports is not None and switch_ports.get(name) != ofport:
+            ofport = ofports.get(name)
+            if not interface.iface_id or ofport is None:
                 continue
             old = had.get(name)
             if old and old[0] == interface.iface_id:
@@ -722,3 +720,19 @@ class World:
         if network.type is not NetworkType.VXLAN or peer is None or facts is None or facts.tunnel_ofport is None:
             return None
         return Station(port.key, network.key, mac, None, network.segmentation_id, facts.tunnel_ofport, int(peer))
+
+
+def _certain_ofports(facts: HostFacts, switch_ports: Mapping[str, int] | None) -> dict[str, Ofport]:
+    """Ofport by interface, as far as database and switch leave no doubt. One that two are said to have is neither's."""
+    found: dict[str, Ofport] = {}
+    for name, interface in facts.interfaces.items():
+        ofport = interface.ofport
+        if switch_ports is not None:
+            known = switch_ports.get(name)
+            if known is None or ofport not in (None, known):
+                continue
+            ofport = Ofport(known)
+        if ofport is not None:
+            found[name] = ofport
+    times = Counter(found.values())
+    return {name: ofport for name, ofport in found.items() if times[ofport] == 1}
