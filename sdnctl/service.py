@@ -78,7 +78,7 @@ class Service:
         self.listener.start()
         self.fabric.start()
         self.server.start()
-        # What is there now stays. Without this, each full collection looks at all of it again, for tens of milliseconds.
+        # What is there now stays. Without this, each full collection looks at all of it, for tens of milliseconds.
         gc.collect()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
