@@ -473,7 +473,9 @@ class Fabric:
         unplugged |= {plug.host for plug in batch.released if self._is_there(plug)}
         if unplugged:
             return tuple(sorted(unplugged))
-        concerned = self.tasks if batch.plugged or batch.released else batch.hosts
+        # What a plug changes on other hosts is known only later; one that is away then has other reasons to be late.
+        others = {one for one, task in self.tasks.items() if task.state is State.LIVE}
+        concerned = batch.hosts | others if batch.plugged or batch.released else batch.hosts
         now = self.world.revision
         pending = set()
         for host_id in concerned:
@@ -514,6 +516,9 @@ class Fabric:
         problems += [one for one in (self._link_errors.get(task.host.id), self._rejected.get(task.host.id)) if one]
         problems += [
             f"interface {interface}: {why}" for interface, why in self.world.refused_claims(task.host.id).items()
+        ]
+        problems += [
+            f"interface {one.name}: {one.error}" for one in (facts.interfaces.values() if facts else ()) if one.error
         ]
         problems += [failure.error for failure in task.failures.values()]
         applied = task.applied_revision if task.pending_since() is not None else self.world.revision

@@ -81,8 +81,8 @@ class _NetworkIndex:
 
     present: dict[str, dict[str, Binding]] = field(default_factory=dict)
     """host -> served ports bound there. A host without any is not in here."""
-    chunks: dict[str, dict[int, set[Ofport]]] = field(default_factory=dict)
-    """host -> chunk number -> ofports."""
+    chunks: dict[str, dict[int, dict[Ofport, str]]] = field(default_factory=dict)
+    """host -> chunk number -> ofport -> port. Ofports may change hands one by one, so whose it is has to be known."""
     known: set[str] = field(default_factory=set)
     """Ports with addresses that are answered for."""
     stations: dict[int, set[str]] = field(default_factory=dict)
@@ -331,12 +331,11 @@ class World:
             case UnitKind.NETWORK:
                 return self._network_view(host_id, network, index)
             case UnitKind.CHUNK:
-                ofports = index.chunks[host_id].get(unit.number)
-                if not ofports:
+                chunk = index.chunks[host_id].get(unit.number)
+                if not chunk:
                     return None
-                bindings = index.present[host_id]
-                open_ones = ofports & {bindings[one].ofport for one in index.open_ports if one in bindings}
-                return FloodChunk(network.key, unit.number, tuple(sorted(ofports)), tuple(sorted(open_ones)))
+                open_ones = (ofport for ofport, port_id in chunk.items() if port_id in index.open_ports)
+                return FloodChunk(network.key, unit.number, tuple(sorted(chunk)), tuple(sorted(open_ones)))
             case _:
                 return self._station(host_id, network, index, unit.number)
 
@@ -574,9 +573,10 @@ class World:
         if ofport is not None:
             if self._at_ofport[host_id].get(ofport) == port_id:
                 del self._at_ofport[host_id][ofport]
-            chunk = index.chunks[host_id][ofport // CHUNK]
-            chunk.discard(ofport)
-            if not chunk:
+            chunk = index.chunks[host_id].get(ofport // CHUNK, {})
+            if chunk.get(ofport) == port_id:
+                del chunk[ofport]
+            if not chunk and ofport // CHUNK in index.chunks[host_id]:
                 del index.chunks[host_id][ofport // CHUNK]
                 self._mark(host_id, Unit(UnitKind.NETWORK, old.network_id))
         del index.present[host_id][port_id]
@@ -600,9 +600,9 @@ class World:
             return
         self._at_ofport[host_id][ofport] = port_id
         if ofport // CHUNK not in chunks:
-            chunks[ofport // CHUNK] = set()
+            chunks[ofport // CHUNK] = {}
             self._mark(host_id, Unit(UnitKind.NETWORK, new.network_id))
-        chunks[ofport // CHUNK].add(ofport)
+        chunks[ofport // CHUNK][ofport] = port_id
 
     def _network_units(self, network_id: str, host_id: str) -> Iterator[Unit]:
         index = self._indexes[network_id]
@@ -673,7 +673,8 @@ class World:
         served = self._served.get(port_id)
         if served is None or served.binding is None or served.binding.host_id != host_id:
             return None
-        if served.binding.ofport is None:
+        if served.binding.ofport is None or self._at_ofport[host_id].get(served.binding.ofport) != port_id:
+            # Not known yet, or just passed on to the next one.
             return None
         port = self.ports[port_id]
         return LocalPort(

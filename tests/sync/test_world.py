@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from netaddr import EUI, IPAddress
 
-from sdnctl.model.views import LocalPort, Neighbour, NetworkView, Station
+from sdnctl.model.views import FloodChunk, LocalPort, Neighbour, NetworkView, Station
 from sdnctl.sync.units import Unit, UnitKind
 from sdnctl.sync.world import View, World
 from tests.sync import clouds
@@ -232,6 +232,24 @@ def test_ofport_counts_only_while_switch_and_database_agree() -> None:
     assert bound_at(world, "p1") is None
     world.set_switch_ports("id-h1", {"tap1": 5})
     assert bound_at(world, "p1") == ("id-h1", "tap1")
+
+
+def test_ofports_that_move_up_by_one_keep_their_ports() -> None:
+    """Each ofport passes from one port to the next: taking it from the old one must not take it from the new one."""
+    world, reports = clouds.small_cloud()
+    names = ("p1", "p2", "p3")
+    for name in names:
+        world.put_port(clouds.port(name))
+    for shift in (0, 1, 2, 0):
+        for number, name in enumerate(names, start=1):
+            reports.plug("h1", f"tap-{name}", name, number + shift)
+        reports.tell(world, "h1")
+        expected = [number + shift for number in (1, 2, 3)]
+        views = [world.view("id-h1", Unit(UnitKind.PORT, name)) for name in names]
+        assert [view.ofport for view in views if isinstance(view, LocalPort)] == expected
+        chunk = world.view("id-h1", Unit(UnitKind.CHUNK, "tunnelled", 0))
+        assert isinstance(chunk, FloodChunk)
+        assert list(chunk.ofports) == expected
 
 
 def test_switch_tells_the_ofport_before_the_database_has_it() -> None:
