@@ -336,6 +336,7 @@ class Lab:
         """Live migration as the network sees it: off one host, on another, the same card and addresses."""
         guest.unplug()
         guest.host.script(f"ip link del {guest.device}")
+        guest.forget_cards()
         _ip_batch([_cable(guest.node, CARD, host.node, guest.device, 1500, mac=guest.mac)])
         host.script(f"ethtool -K {guest.device} tx off rx off >/dev/null; ip link set {guest.device} up")
         guest.host = host
