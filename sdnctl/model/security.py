@@ -48,7 +48,7 @@ class SecurityRule:
     port_max: int | None = None
     """Last destination port; for ICMP the code, or None for every code."""
     remote_prefix: IPNetwork | None = None
-    """The other end's addresses. Of the three remotes at most one is set; none: anybody."""
+    """The other end's addresses, of the rule's version. Of the three remotes at most one is set; none: anybody."""
     remote_group_id: str | None = None
     """The other end is a port in this security group."""
     remote_address_group_id: str | None = None
