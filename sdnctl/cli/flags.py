@@ -27,6 +27,7 @@ Resolve = Callable[[Resource, str], str]
 """From the name or id of an object to its id."""
 
 SPELLED: Final = {
+    "addresses": "address",
     "allowed_address_pairs": "allowed-address",
     "extra_dhcp_opts": "extra-dhcp-option",
 }

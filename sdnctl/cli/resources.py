@@ -270,7 +270,7 @@ def _add_action(parser: argparse.ArgumentParser, resource: Resource, action: Act
             continue
         if isinstance(field.type, ListOf):
             parser.add_argument(
-                name.removesuffix("es"),
+                f"--{flags.SPELLED.get(field.name, field.name)}",
                 dest=field.name,
                 action="append",
                 metavar=field.type.metavar,
