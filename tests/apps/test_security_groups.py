@@ -363,6 +363,15 @@ def test_rule_may_let_its_connections_live_on(lab: Lab, remote: GroupKey | None)
     assert not lab.reaches(3, 1, sent(3, 1, 5001, 4000))
 
 
+def test_what_the_sender_keeps_the_receiver_may_cut(lab: Lab) -> None:
+    """Each port's connections are its own rules' business, even where one host has both."""
+    keeps_out = replace(friends, rules=(*friends.rules, rule(OUT, UDP, keeps=True)))
+    lab.change(with_policies(keeps_out))
+    assert lab.reaches(1, 3, sent(1, 3))
+    lab.change(with_policies(keeps_out, GroupView(WEB, ())))
+    assert not lab.reaches(1, 3, sent(1, 3))
+
+
 def test_a_flushed_zone_knows_no_connection(lab: Lab) -> None:
     """An ofport that is used again inherits nothing."""
     assert lab.reaches(1, 3, sent(1, 3))
