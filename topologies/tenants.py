@@ -69,14 +69,22 @@ def address_of(port: Json, version: int) -> str:
     return str(next(one["ip_address"] for one in port["fixed_ips"] if (":" in one["ip_address"]) == (version == 6)))
 
 
-def build(controller: Controller, say: Callable[[str], None] = lambda _line: None) -> Tenants:
-    """Networks by REST, guests plugged as libvirt does; all ports ACTIVE."""
+def build(
+    controller: Controller, say: Callable[[str], None] = lambda _line: None, *, stateful: bool = False
+) -> Tenants:
+    """Networks by REST, guests plugged as libvirt does; all ports ACTIVE.
+
+    `stateful` is what the security groups are. A stateful one holds back what is no whole packet, such as a fragment
+    that no other follows; a stateless one lets such things be counted where they arrive.
+    """
     made = Tenants(controller)
     for name in ("red", "blue"):
         project = controller.create("project", name=name)
         made.projects[name] = controller.project(project["id"])
         made.project_ids[name] = project["id"]
-        made.open_groups[name] = open_group(made.projects[name])
+        [default] = made.projects[name].list("security_group", "?name=default")
+        made.projects[name].update("security_group", default["id"], stateful=stateful)
+        made.open_groups[name] = open_group(made.projects[name], stateful=stateful)
     say("red makes itself a network; the administrator makes one with a VLAN for blue, and a flat one for everybody")
     made.networks["red"] = made.projects["red"].create("network", name="red")
     provider = {"provider:physical_network": PROVIDER}
@@ -124,9 +132,9 @@ def build(controller: Controller, say: Callable[[str], None] = lambda _line: Non
     return made
 
 
-def open_group(api: Api) -> Json:
+def open_group(api: Api, *, stateful: bool) -> Json:
     """A new security group of the project that lets everybody in; everything is let out anyway."""
-    group = api.create("security_group", name="open")
+    group = api.create("security_group", name="open", stateful=stateful)
     for ethertype in ("IPv4", "IPv6"):
         api.create("security_group_rule", security_group_id=group["id"], direction="ingress", ethertype=ethertype)
     return group
