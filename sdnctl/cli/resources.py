@@ -40,6 +40,9 @@ COLUMNS: Final = {
     ),
     "subnet": ("id", "name", "network_id", "cidr", "gateway_ip", "enable_dhcp"),
     "port": ("id", "name", "mac_address", "fixed_ips", "status", "binding:host_id", "device_owner"),
+    "host": ("name", "state", "ports", "flows", "ovsdb", "tunnel_ip", "bridge_mappings", "error"),
+    "project": ("id", "name", "description"),
+    "token": ("id", "name", "project_id", "roles", "expires_at"),
     "security_group": ("id", "name", "project_id", "stateful", "description"),
     "security_group_rule": (
         "id",
@@ -54,9 +57,6 @@ COLUMNS: Final = {
         "remote_address_group_id",
     ),
     "address_group": ("id", "name", "addresses"),
-    "host": ("name", "state", "ports", "flows", "ovsdb", "tunnel_ip", "bridge_mappings", "error"),
-    "project": ("id", "name", "description"),
-    "token": ("id", "name", "project_id", "roles", "expires_at"),
 }
 """What people see of a list; a column that no object has is left out."""
 

@@ -49,8 +49,8 @@ _SHARED: Final = frozenset({"security_group", "address_group"})
 _ROWS: Final = 50
 """So many rows are inserted between two moments at which other tasks may run."""
 _EMPTY: Final[tuple[object, ...]] = (None, "", [], {})
-_SILENT: Final = frozenset({"updated_at", "revision_number", "tenant_id", "security_group_rules"})
-"""Attributes that change because others do, and those that have a journal of their own."""
+_SILENT: Final = frozenset({"updated_at", "revision_number", "tenant_id"})
+"""Attributes that change because others do."""
 
 _counters = tables.counters.c
 _take = {
@@ -210,6 +210,8 @@ class Write:
             if old is None and new is None:
                 continue
             difference = _difference(old, new)
+            # Rules are objects with entries of their own; a group of a thousand would repeat them all at each change.
+            difference.pop("security_group_rules", None)
             if old is not None and new is not None:
                 if not difference and key not in self._touched and self._hanging.get(key) not in changes:
                     continue
