@@ -74,25 +74,25 @@ class Api:
         return answer
 
     def create(self, kind: str, **attributes: Any) -> Json:
-        return dict(self.call("POST", f"/{_plural(kind)}", {kind: attributes})[kind])
+        return dict(self.call("POST", _path(kind), {kind: attributes})[kind])
 
     def create_many(self, kind: str, bodies: list[Json]) -> list[Json]:
         """All or none."""
-        return list(self.call("POST", f"/{_plural(kind)}", {_plural(kind): bodies})[_plural(kind)])
+        return list(self.call("POST", _path(kind), {_plural(kind): bodies})[_plural(kind)])
 
     def show(self, kind: str, object_id: str) -> Json:
-        return dict(self.call("GET", f"/{_plural(kind)}/{object_id}")[kind])
+        return dict(self.call("GET", f"{_path(kind)}/{object_id}")[kind])
 
     def list(self, kind: str, query: str = "") -> list[Json]:
-        return list(self.call("GET", f"/{_plural(kind)}{query}")[_plural(kind)])
+        return list(self.call("GET", f"{_path(kind)}{query}")[_plural(kind)])
 
     def update(self, kind: str, object_id: str, **attributes: Any) -> Json:
         """Change an object, and wait until all hosts concerned have confirmed it."""
-        return dict(self.call("PUT", f"/{_plural(kind)}/{object_id}?wait=applied", {kind: attributes})[kind])
+        return dict(self.call("PUT", f"{_path(kind)}/{object_id}?wait=applied", {kind: attributes})[kind])
 
     def delete(self, kind: str, object_id: str) -> None:
         """Delete an object, and wait until all hosts concerned have confirmed it."""
-        self.call("DELETE", f"/{_plural(kind)}/{object_id}?wait=applied")
+        self.call("DELETE", f"{_path(kind)}/{object_id}?wait=applied")
 
     def plug(self, port_id: str, host: str, kind: str = "internal", interface: str | None = None) -> Json:
         """Have sdnctl make the port's interface; returns when its flows are confirmed."""
@@ -249,6 +249,10 @@ class Controller(Api):
 
 def _plural(kind: str) -> str:
     return f"{kind}s"
+
+
+def _path(kind: str) -> str:
+    return "/" + _plural(kind).replace("_", "-")
 
 
 def _free_port() -> int:

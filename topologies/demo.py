@@ -26,7 +26,7 @@ PINGS = 5
 FRAMES = 20
 SECONDS = 3.0
 SHOWN = (
-    *("mac", "mac6", "ipv4", "ipv4-of-receiver", "ipv4-first-fragment", "ipv6", "ipv6-link-local"),
+    *("mac", "mac6", "ipv4", "ipv4-of-receiver", "ipv4-options", "ipv6", "ipv6-link-local"),
     *("arp-sender-ip", "arp-sender-mac", "arp-gratuitous", "nd-target", "nd-link-address"),
     *("router-advertisement", "router-advertisement-behind-options", "redirect", "dhcp-server", "dhcpv6-server"),
     *("vlan-tag", "priority-tag", "qinq", "snap-ipv4", "snap-foreign-oui", "llc", "ethertype-storage"),
@@ -110,8 +110,8 @@ def isolate(show: Show, made: Tenants) -> None:
 
 
 def _datagram(sender: Vm, to: str, mark: str) -> bytes:
-    payload = frames.udp(sender.ipv4, "239.1.2.3", 7, 7, mark.encode())
-    return frames.ethernet(to, sender.mac, frames.ETH_IPV4, frames.ipv4(sender.ipv4, "239.1.2.3", frames.UDP, payload))
+    packet = frames.udp(sender.ipv4, "239.1.2.3", 7, 7, mark.encode())
+    return frames.ethernet(to, sender.mac, frames.ETH_IPV4, packet)
 
 
 def spoof(show: Show, made: Tenants) -> None:
@@ -206,7 +206,7 @@ def main() -> int:
             show.step("adding the hosts: sdnctl makes their integration bridges, tunnel and patch ports")
             controller.add_hosts()
             show.step("making two tenants, three networks and nine ports through the REST API")
-            made = tenants.build(controller, lambda line: show.step(f"  {line}"))
+            made = tenants.build(controller, lambda line: show.step(f"  {line}"), stateful=True)
             show.step("all ports are ACTIVE; the guests take leases with dhclient")
             made.take_leases()
             for name, guests in made.guests.items():

@@ -6,6 +6,9 @@
          VXLAN                  VLAN on physnet1       flat on physnet1
 h1       red1 red2              blue1 blue2            shared1 (red's) shared2 (blue's)
 h2       red3                   blue3                  shared3 (blue's)
+
+On its own network a tenant's guests are in its default security group, which lets each other in. On the shared one the
+two tenants would not reach each other by those, so there they use a group `open`, which lets everybody in.
 """
 
 from __future__ import annotations
@@ -38,6 +41,8 @@ class Tenants:
     projects: dict[str, Api] = field(default_factory=dict)
     """The API as a member of `red` and of `blue` sees it."""
     project_ids: dict[str, str] = field(default_factory=dict)
+    open_groups: dict[str, Json] = field(default_factory=dict)
+    """By project: the security group that lets everybody in."""
     networks: dict[str, Json] = field(default_factory=dict)
     ports: dict[str, Json] = field(default_factory=dict)
     """By the guest's name."""
@@ -64,13 +69,22 @@ def address_of(port: Json, version: int) -> str:
     return str(next(one["ip_address"] for one in port["fixed_ips"] if (":" in one["ip_address"]) == (version == 6)))
 
 
-def build(controller: Controller, say: Callable[[str], None] = lambda _line: None) -> Tenants:
-    """Networks by REST, guests plugged as libvirt does; all ports ACTIVE."""
+def build(
+    controller: Controller, say: Callable[[str], None] = lambda _line: None, *, stateful: bool = False
+) -> Tenants:
+    """Networks by REST, guests plugged as libvirt does; all ports ACTIVE.
+
+    `stateful` is what the security groups are. A stateful one holds back what is no whole packet, such as a fragment
+    that no other follows; a stateless one lets such things be counted where they arrive.
+    """
     made = Tenants(controller)
     for name in ("red", "blue"):
         project = controller.create("project", name=name)
         made.projects[name] = controller.project(project["id"])
         made.project_ids[name] = project["id"]
+        [default] = made.projects[name].list("security_group", "?name=default")
+        made.projects[name].update("security_group", default["id"], stateful=stateful)
+        made.open_groups[name] = open_group(made.projects[name], stateful=stateful)
     say("red makes itself a network; the administrator makes one with a VLAN for blue, and a flat one for everybody")
     made.networks["red"] = made.projects["red"].create("network", name="red")
     provider = {"provider:physical_network": PROVIDER}
@@ -107,6 +121,8 @@ def build(controller: Controller, say: Callable[[str], None] = lambda _line: Non
                     {"subnet_id": subnet["id"], "ip_address": f"10.0.0.{10 + number}"},
                     {"subnet_id": six["id"]},
                 ]
+            else:
+                wish["security_groups"] = [made.open_groups[owner]["id"]]
             port = made.projects[owner].create("port", **wish)
             made.ports[port["name"]] = port
             guest = controller.lab.guest(port["name"], host, mac=port["mac_address"], iface_id=port["id"])
@@ -114,6 +130,14 @@ def build(controller: Controller, say: Callable[[str], None] = lambda _line: Non
             made.guests[name].append(guest)
     controller.until_active(*made.ports.values())
     return made
+
+
+def open_group(api: Api, *, stateful: bool) -> Json:
+    """A new security group of the project that lets everybody in; everything is let out anyway."""
+    group = api.create("security_group", name="open", stateful=stateful)
+    for ethertype in ("IPv4", "IPv6"):
+        api.create("security_group_rule", security_group_id=group["id"], direction="ingress", ethertype=ethertype)
+    return group
 
 
 def _subnets(api: Api, network: Json, version: int) -> list[Json]:

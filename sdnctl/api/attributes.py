@@ -20,11 +20,13 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import re
+import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
 from sdnctl.errors import InvalidError
+from sdnctl.model import ip_protocols
 
 Schema = dict[str, object]
 
@@ -35,6 +37,9 @@ _SHOWN: Final = 80
 """A refused value is repeated up to this length."""
 _MAC_DIGITS: Final = 12
 _DEEPEST: Final = 8
+_PREFIX_LONGEST: Final = 49
+_PROTOCOL_DIGITS: Final = 3
+_PROTOCOL_MOST: Final = 255
 _TRUE: Final = frozenset({"true", "1", "yes", "on"})
 _FALSE: Final = frozenset({"false", "0", "no", "off"})
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
@@ -67,7 +72,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f" (did you mean '{close[0]}'?)" if close else ""
 
 
-class Type(Protocol):
+class Type(typing.Protocol):
     """What a value may be."""
 
     @property
@@ -288,6 +293,48 @@ class Cidr(Type):
 
     def schema(self) -> Schema:
         return {"type": "string", "format": "cidr-or-address" if self.or_address else "cidr", "maxLength": 49}
+
+
+@dataclass(frozen=True, slots=True)
+class Prefix(Type):
+    """A prefix kept as it was sent, host bits and all; a single address gets the length of one."""
+
+    metavar: str = "CIDR"
+
+    def parse(self, value: object, where: str) -> str:
+        prefix = Cidr(or_address=True).parse(value, where)
+        text = str(value)
+        if len(text) > _PREFIX_LONGEST:
+            raise refuse(where, value, f"has {len(text)} characters; at most {_PREFIX_LONGEST} are allowed")
+        if "/" in text:
+            return text.lower()
+        return f"{prefix}/{128 if ':' in prefix else 32}"
+
+    def schema(self) -> Schema:
+        return Cidr(or_address=True).schema()
+
+
+@dataclass(frozen=True, slots=True)
+class Protocol(Type):
+    """An IP protocol by name or number, kept as given; `any` is null."""
+
+    metavar: str = "PROTOCOL"
+
+    def parse(self, value: object, where: str) -> str | None:
+        text = str(value).lower() if isinstance(value, str | int) and not isinstance(value, bool) else ""
+        if text == "any":
+            return None
+        if text in ip_protocols.NUMBERS:
+            return text
+        if text.isascii() and text.isdigit() and len(text) <= _PROTOCOL_DIGITS and int(text) <= _PROTOCOL_MOST:
+            return str(int(text))
+        names = ", ".join(ip_protocols.NUMBERS)
+        raise refuse(
+            where, value, f"is no IP protocol{nearest(text, ip_protocols.NUMBERS)}; give 0 to 255 or one of {names}"
+        )
+
+    def schema(self) -> Schema:
+        return {"anyOf": [{"type": "string", "maxLength": 16}, {"type": "integer", "minimum": 0, "maximum": 255}]}
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ def resources(call: Call) -> Reply:
                 {
                     "name": resource.name,
                     "collection": resource.collection,
-                    "links": [{"rel": "self", "href": f"{call.url}/v2.0/{resource.collection}"}],
+                    "links": [{"rel": "self", "href": f"{call.url}/v2.0/{resource.path}"}],
                 }
                 for resource in RESOURCES
                 if allowed(resource.used_by, call.context.roles)

@@ -55,6 +55,16 @@ EXTENSIONS: Final = (
     Extension("net-mtu-writable", "Network MTU (writable)", "mtu of networks may be set."),
     Extension("port-security", "Port Security", "port_security_enabled of networks and ports."),
     Extension("allowed-address-pairs", "Allowed Address Pairs", "Further addresses a port may send from."),
+    Extension("security-group", "security-group", "Security groups, their rules, and those of a port."),
+    Extension("stateful-security-group", "Stateful security group", "stateful of security groups."),
+    Extension("security-groups-normalized-cidr", "Normalized CIDR field for security group rules", "normalized_cidr."),
+    Extension(
+        "security-groups-remote-address-group",
+        "Remote address group id field for security group rules",
+        "remote_address_group_id of rules.",
+    ),
+    Extension("address-group", "Address group", "Named sets of prefixes: /v2.0/address-groups."),
+    Extension("port-security-groups-filtering", "Port filtering on security groups", "?security_groups=ID on ports."),
     Extension("extra_dhcp_opt", "Neutron Extra DHCP options", "DHCP options of a port."),
     Extension("binding", "Port Binding", "Where a port is: binding:*."),
     # --- our own
@@ -63,6 +73,7 @@ EXTENSIONS: Final = (
     Extension("sdnctl-tokens", "Tokens", "Tokens of our own: /v2.0/tokens."),
     Extension("sdnctl-plug", "Plug", "sdnctl makes and removes ports' interfaces: /v2.0/ports/{id}/plug, /unplug."),
     Extension("sdnctl-dns", "Names told to guests", "dns_domain of networks and dns_name of ports."),
+    Extension("sdnctl-established", "Established connections", "Whether connections outlive their rule: established."),
     Extension("sdnctl-flows", "Flows", "Flows of a host and what they are for: /v2.0/hosts/{id}/flows, /v2.0/explain."),
     Extension("sdnctl-wait", "Wait", "?wait=applied and X-Sdnctl-Revision on every write."),
 )

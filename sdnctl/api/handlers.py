@@ -24,7 +24,7 @@ def list_all(resource: Resource, call: Call) -> Reply:
     page = call.repository.list(call.context, resource.name, asked.query)
     shown = _viewer(call, resource).show_all(semantics.live(call, resource, page), asked.fields)
     body: Object = {resource.collection: shown}
-    links = queries.page_links(f"{call.url}/v2.0/{resource.collection}", call.parameters, asked.query, page)
+    links = queries.page_links(f"{call.url}/v2.0/{resource.path}", call.parameters, asked.query, page)
     if links:
         body[f"{resource.collection}_links"] = links
     return Reply(200, body)
@@ -72,9 +72,11 @@ def act(resource: Resource, action: Action, call: Call) -> Reply:
     """A PUT below an object that the resource's table names as an action; the answer is the whole object."""
     object_id = _usable_item(resource, action, call)
     body = call.body()
-    if not isinstance(body, dict) or body.keys() != {action.name}:
-        raise bad_request(f"The body must be an object with one key, '{action.name}'.")
-    arguments = action.takes.parse(body[action.name], action.name)
+    if not action.bare:
+        if not isinstance(body, dict) or body.keys() != {action.name}:
+            raise bad_request(f"The body must be an object with one key, '{action.name}'.")
+        body = body[action.name]
+    arguments = action.takes.parse(body, action.name)
     changes = semantics.CHANGES[resource.name, action.name](call, object_id, arguments)
     written = call.repository.update(call.context, resource.name, object_id, changes, call.if_match)
     return _written(call, resource, written, 200, several=False)

@@ -55,7 +55,8 @@ def _schemas() -> Iterable[tuple[str, Schema]]:
     for resource in RESOURCES:
         yield resource.name, _shown(resource)
         yield f"{resource.name}-create", _sent(resource, May.CREATE)
-        yield f"{resource.name}-update", _sent(resource, May.UPDATE)
+        if resource.names(May.UPDATE):
+            yield f"{resource.name}-update", _sent(resource, May.UPDATE)
     yield (
         "error",
         _object(
@@ -158,7 +159,7 @@ def _query_parameters(route: Route) -> list[Schema]:
     if route.resource is None:
         return []
     fields = _query("fields", {"type": "array", "items": {"type": "string"}}, "Show only these attributes.")
-    if not route.path.endswith(route.resource.collection):
+    if not route.path.endswith(route.resource.path):
         return [fields] if route.path.endswith("{id}") else []
     sort_keys = list(route.resource.names(May.SORT))
     return [
@@ -193,7 +194,8 @@ def _body(route: Route) -> Schema | None:
     if resource is None or route.method not in {"POST", "PUT"} or route.path.endswith("{tag}"):
         return None
     if route.action is not None:
-        return _object({route.action.name: route.action.takes.schema()})
+        taken = route.action.takes.schema()
+        return taken if route.action.bare else _object({route.action.name: taken})
     if route.path.endswith("/tags"):
         return _object({"tags": resource.by_name["tags"].type.schema()})
     if route.method == "PUT":
@@ -218,7 +220,7 @@ def _success(route: Route) -> Schema:
     elif resource is not None and not (route.action and route.method == "GET"):
         one = _ref(resource.name)
         body = _object({resource.name: one})
-        if route.path.endswith(resource.collection):
+        if route.path.endswith(resource.path):
             several = _object({resource.collection: {"type": "array", "items": one}})
             body = several if route.method == "GET" else {"oneOf": [body, several]}
     status = "201" if route.method == "POST" and not route.path.endswith("/tags") else "200"

@@ -34,6 +34,8 @@ from sdnctl.api.attributes import (
     Mac,
     MapOf,
     OrNull,
+    Prefix,
+    Protocol,
     Record,
     Text,
     Type,
@@ -113,7 +115,8 @@ class Attribute:
 class Action:
     """A request below an object: `METHOD /v2.0/{collection}/{id}/{name}`.
 
-    A PUT takes `takes` as its body, under the key `name`; a GET takes it from the query.
+    A PUT takes `takes` as its body, under the key `name`, or as the body itself if it is `bare`; a GET takes it from
+    the query.
     """
 
     name: str
@@ -122,6 +125,11 @@ class Action:
     help: str
     used_by: Roles
     alias: str
+    bare: bool = False
+
+    def body(self, arguments: Mapping[str, object]) -> dict[str, object]:
+        """The body of the request."""
+        return dict(arguments) if self.bare else {self.name: arguments}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -149,6 +157,21 @@ class Resource:
             raise ValueError(f"{self.name}: an attribute stands twice in the table")
         by_name.update({old: by_name[right] for old, right in SYNONYMS.items() if right in by_name})
         object.__setattr__(self, "by_name", by_name)
+
+    @property
+    def path(self) -> str:
+        """The collection's path below the version: bodies have underscores where paths have dashes."""
+        return self.collection.replace("_", "-")
+
+    @property
+    def title(self) -> str:
+        """Its name in prose and on the command line."""
+        return self.name.replace("_", "-")
+
+    @property
+    def one(self) -> str:
+        """The name with its article."""
+        return f"{'an' if self.name[0] in 'aeio' else 'a'} {self.title}"
 
     def names(self, may: May) -> tuple[str, ...]:
         """Names of the attributes a request may do `may` with, in the table's order."""
@@ -202,8 +225,11 @@ ID: Final = Attribute("id", Uuid(), FIND, "The object's id.")
 
 OWNER: Final = Attribute("project_id", Text(shortest=1, metavar="PROJECT"), CREATE | FIND, "Owner.", default=CALLER)
 
-STANDARD: Final = (
-    Attribute("description", Text(), EDIT | FILTER, "Free text.", default="", alias="standard-attr-description"),
+DESCRIPTION: Final = Attribute(
+    "description", Text(), EDIT | FILTER, "Free text.", default="", alias="standard-attr-description"
+)
+
+STAMPS: Final = (
     Attribute("created_at", TIME, READ_ONLY, "When it was created, UTC.", alias="standard-attr-timestamp"),
     Attribute("updated_at", TIME, READ_ONLY, "When it was last changed, UTC.", alias="standard-attr-timestamp"),
     Attribute(
@@ -213,6 +239,11 @@ STANDARD: Final = (
         "Grows with each change of the object and of what hangs on it.",
         alias="standard-attr-revisions",
     ),
+)
+
+STANDARD: Final = (
+    DESCRIPTION,
+    *STAMPS,
     Attribute(
         "tags",
         TAGS,
@@ -459,6 +490,13 @@ PORT: Final = Resource(
             alias="port-security",
         ),
         Attribute(
+            "security_groups",
+            OrNull(ListOf(Uuid(), longest=64)),
+            EDIT | FILTER,
+            "Its security groups; default: the project's default group; empty: nothing is filtered.",
+            alias="security-group",
+        ),
+        Attribute(
             "extra_dhcp_opts",
             OrNull(ListOf(DHCP_OPTION, longest=64), null=[]),
             EDIT,
@@ -525,6 +563,141 @@ PORT: Final = Resource(
     actions=(
         Action("plug", "PUT", PLUG, "Make the port's interface on a host.", ADMIN_OR_SERVICE, "sdnctl-plug"),
         Action("unplug", "PUT", Record(()), "Remove the interface that plug made.", ADMIN_OR_SERVICE, "sdnctl-plug"),
+    ),
+)
+
+# ---------------------------------------------------------------------------------------------------- security groups
+
+SECURITY_GROUP: Final = Resource(
+    "security_group",
+    "security_groups",
+    "A set of rules that ports can have: a port may do what any rule of any of its groups allows.",
+    error="SecurityGroup",
+    attributes=(
+        ID,
+        Attribute("name", NAME, EDIT | FIND, "A name for people; only `default` is taken.", default=""),
+        OWNER,
+        Attribute(
+            "stateful",
+            Boolean(),
+            EDIT | FILTER,
+            "Replies to what is allowed pass by themselves; fixed while a port is in the group.",
+            default=True,
+            alias="stateful-security-group",
+        ),
+        Attribute("security_group_rules", Json(), READ_ONLY, "Its rules, whole."),
+        *STANDARD,
+    ),
+)
+
+SECURITY_GROUP_RULE: Final = Resource(
+    "security_group_rule",
+    "security_group_rules",
+    "One thing that a security group allows. Rules are made and deleted, never changed.",
+    error="SecurityGroupRule",
+    tagged=False,
+    attributes=(
+        ID,
+        Attribute("security_group_id", Uuid(), CREATE | FIND, "The group.", default=REQUIRED),
+        OWNER,
+        Attribute(
+            "direction",
+            Choice(("ingress", "egress")),
+            CREATE | FIND,
+            "ingress: to the port; egress: from the port.",
+            default=REQUIRED,
+        ),
+        Attribute("ethertype", Choice(("IPv4", "IPv6")), CREATE | FIND, "The IP version.", default="IPv4"),
+        Attribute(
+            "protocol",
+            OrNull(Protocol()),
+            CREATE | FIND,
+            "By name or number, kept as given; null: every one. In IPv6 the one behind the extension headers.",
+            default=None,
+        ),
+        Attribute(
+            "port_range_min",
+            OrNull(Integer(0, 65535)),
+            CREATE | FIND,
+            "First destination port of tcp, udp or sctp, or the ICMP type; null: all.",
+            default=None,
+        ),
+        Attribute(
+            "port_range_max",
+            OrNull(Integer(0, 65535)),
+            CREATE | FIND,
+            "Last destination port, or the ICMP code; null: all.",
+            default=None,
+        ),
+        Attribute(
+            "remote_ip_prefix",
+            OrNull(Prefix()),
+            CREATE | FIND,
+            "The other end is in this prefix, kept as given; an address stands for itself.",
+            default=None,
+        ),
+        Attribute(
+            "normalized_cidr",
+            OrNull(Cidr()),
+            FIND,
+            "remote_ip_prefix without host bits.",
+            alias="security-groups-normalized-cidr",
+        ),
+        Attribute(
+            "remote_group_id",
+            OrNull(Uuid()),
+            CREATE | FIND,
+            "The other end is a port in this security group.",
+            default=None,
+        ),
+        Attribute(
+            "remote_address_group_id",
+            OrNull(Uuid()),
+            CREATE | FIND,
+            "The other end is in this address group. Of the three remotes at most one may be set.",
+            default=None,
+            alias="security-groups-remote-address-group",
+        ),
+        Attribute(
+            "established",
+            Choice(("cut", "keep")),
+            CREATE | FILTER,
+            "What becomes of connections when the rule, or the port's membership, goes away.",
+            default="cut",
+            alias="sdnctl-established",
+        ),
+        Attribute("description", Text(), CREATE | FILTER, "Free text.", default="", alias="standard-attr-description"),
+        *STAMPS,
+    ),
+)
+
+PREFIXES: Final = ListOf(Prefix(), longest=1000)
+ADDRESSES: Final = Record((Field("addresses", PREFIXES, required=True, help="Prefixes or addresses."),))
+
+ADDRESS_GROUP: Final = Resource(
+    "address_group",
+    "address_groups",
+    "A named set of prefixes that rules of security groups can refer to.",
+    error="AddressGroup",
+    tagged=False,
+    attributes=(
+        ID,
+        Attribute("name", NAME, EDIT | FIND, "A name for people; need not be unique.", default=""),
+        OWNER,
+        Attribute(
+            "addresses",
+            PREFIXES,
+            CREATE,
+            "Its prefixes, without host bits; changed by add_addresses and remove_addresses.",
+            default=[],
+            alias="address-group",
+        ),
+        Attribute("description", Text(1024), EDIT | FIND, "Free text.", default="", alias="standard-attr-description"),
+        *STAMPS,
+    ),
+    actions=(
+        Action("add_addresses", "PUT", ADDRESSES, "Add prefixes.", WRITERS, "address-group", bare=True),
+        Action("remove_addresses", "PUT", ADDRESSES, "Remove prefixes.", WRITERS, "address-group", bare=True),
     ),
 )
 
@@ -624,7 +797,17 @@ TOKEN: Final = Resource(
     ),
 )
 
-RESOURCES: Final = (NETWORK, SUBNET, PORT, HOST, PROJECT, TOKEN)
+RESOURCES: Final = (
+    NETWORK,
+    SUBNET,
+    PORT,
+    SECURITY_GROUP,
+    SECURITY_GROUP_RULE,
+    ADDRESS_GROUP,
+    HOST,
+    PROJECT,
+    TOKEN,
+)
 """All resources, in the order in which documents and helps list them."""
 
 BY_COLLECTION: Final[Mapping[str, Resource]] = {resource.collection: resource for resource in RESOURCES}

@@ -16,7 +16,7 @@ from sdnctl.api import discovery, handlers
 from sdnctl.api.answers import Reply
 from sdnctl.api.call import Call, Handler
 from sdnctl.api.errors import method_not_allowed, not_found_here
-from sdnctl.api.resources import RESOURCES, Action, Resource
+from sdnctl.api.resources import RESOURCES, Action, May, Resource
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +34,9 @@ class Route:
 
 def _routes_of(resource: Resource) -> Iterator[Route]:
     """The rows of one resource."""
-    objects = f"/v2.0/{resource.collection}"
+    objects = f"/v2.0/{resource.path}"
     item = f"{objects}/{{id}}"
-    a = f"a {resource.name}"
+    a = resource.one
 
     def row(method: str, path: str, handler: Callable[[Resource, Call], Reply], text: str) -> Route:
         return Route(method, path, partial(handler, resource), text, resource=resource)
@@ -44,7 +44,8 @@ def _routes_of(resource: Resource) -> Iterator[Route]:
     yield row("GET", objects, handlers.list_all, f"List {resource.collection}.")
     yield row("POST", objects, handlers.create, f"Create {a}, or several.")
     yield row("GET", item, handlers.show, f"Show {a}.")
-    yield row("PUT", item, handlers.change, f"Change {a}.")
+    if resource.names(May.UPDATE):
+        yield row("PUT", item, handlers.change, f"Change {a}.")
     yield row("DELETE", item, handlers.delete, f"Delete {a}.")
     if resource.tagged:
         yield row("GET", f"{item}/tags", handlers.list_tags, f"Tags of {a}.")

@@ -45,9 +45,21 @@ def host_flows(call: Call, host_id: str, arguments: Arguments) -> Object:
 
 _FLOW_FILTERS: Final[Mapping[str, str]] = {"app": "app", "object": "object", "project": "project_id"}
 
+
+def add_addresses(_call: Call, _group_id: str, arguments: Arguments) -> Object:
+    """The repository adds them, so that two who add at once do not undo each other."""
+    return {"add_addresses": arguments["addresses"]}
+
+
+def remove_addresses(_call: Call, _group_id: str, arguments: Arguments) -> Object:
+    return {"remove_addresses": arguments["addresses"]}
+
+
 CHANGES: Final[Mapping[tuple[str, str], Change]] = {
     ("port", "plug"): plug,
     ("port", "unplug"): unplug,
+    ("address_group", "add_addresses"): add_addresses,
+    ("address_group", "remove_addresses"): remove_addresses,
 }
 """By resource and action: what a PUT changes."""
 

@@ -8,12 +8,34 @@ for the same table, priority and match, and nothing here knows time, files or ot
 
 from __future__ import annotations
 
-from sdnctl.apps import classify, dhcp, output, port_security, responders, switching
+from sdnctl.apps import classify, dhcp, output, port_security, responders, security_groups, switching
 from sdnctl.flows.flow import Flow
 from sdnctl.flows.meters import MeterSpec
-from sdnctl.model.views import FloodChunk, HostView, LocalPort, Neighbour, NetworkView, Station, TunnelPeer
+from sdnctl.model.views import (
+    FloodChunk,
+    GroupView,
+    HostView,
+    LocalPort,
+    Member,
+    Neighbour,
+    NetworkView,
+    Station,
+    TunnelPeer,
+)
 
-__all__ = ["chunk", "host", "neighbour", "network", "peer", "port", "port_meters", "station"]
+__all__ = [
+    "chunk",
+    "group",
+    "host",
+    "member",
+    "neighbour",
+    "network",
+    "peer",
+    "port",
+    "port_meters",
+    "port_zone",
+    "station",
+]
 
 
 def host(view: HostView) -> tuple[Flow, ...]:
@@ -23,6 +45,7 @@ def host(view: HostView) -> tuple[Flow, ...]:
         *port_security.host_flows(view),
         *responders.host_flows(view),
         *dhcp.host_flows(view),
+        *security_groups.host_flows(view),
         *switching.host_flows(view),
         *output.host_flows(view),
     )
@@ -50,6 +73,7 @@ def port(view: LocalPort) -> tuple[Flow, ...]:
         *port_security.port_flows(view),
         *responders.port_flows(view),
         *dhcp.port_flows(view),
+        *security_groups.port_flows(view),
         *output.port_flows(view),
     )
 
@@ -57,6 +81,11 @@ def port(view: LocalPort) -> tuple[Flow, ...]:
 def port_meters(view: LocalPort) -> tuple[MeterSpec, ...]:
     """The meters that `port`'s flows use."""
     return dhcp.port_meters(view)
+
+
+def port_zone(view: LocalPort) -> int | None:
+    """The connection tracker's zone that `port`'s flows use."""
+    return security_groups.zone_of(view)
 
 
 def neighbour(view: Neighbour) -> tuple[Flow, ...]:
@@ -67,3 +96,13 @@ def neighbour(view: Neighbour) -> tuple[Flow, ...]:
 def station(view: Station) -> tuple[Flow, ...]:
     """Where frames for a MAC go."""
     return tuple(switching.station_flows(view))
+
+
+def group(view: GroupView) -> tuple[Flow, ...]:
+    """What the rules of a security group allow."""
+    return tuple(security_groups.group_flows(view))
+
+
+def member(view: Member) -> tuple[Flow, ...]:
+    """Who is in a security group that rules name."""
+    return tuple(security_groups.member_flows(view))

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Classify: where a frame comes from, and so which network it is in.
 
-    table CLASSIFY                 sets NETWORK, SOURCE, FROM_PORT
+    table CLASSIFY                 sets NETWORK, SOURCE, FROM_PORT; ZONE, FILTERING where there are security groups
     prio 800  to a reserved group (STP, LLDP, ...)                  drop RESERVED_MAC
     prio 780  from a group's MAC, which is nobody's                 drop FOREIGN_MAC
     prio 760  802.3 with LLC or SNAP                                drop SNAP
@@ -29,6 +29,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from sdnctl.apps.security_groups import filter_actions
 from sdnctl.flows.action import Goto, Load, PopVlan
 from sdnctl.flows.flow import Flow, drop
 from sdnctl.flows.match import Match
@@ -104,8 +105,8 @@ def network_flows(view: NetworkView) -> Iterator[Flow]:
 
 def port_flows(view: LocalPort) -> Iterator[Flow]:
     cookie = Owner(App.CLASSIFY, Kind.PORT, view.key).cookie()
-    actions = (Load(NETWORK, view.network), Load(FROM_PORT, view.key), _TO_SECURITY)
-    yield Flow(Table.CLASSIFY, KNOWN, Match().in_port(view.ofport).untagged(), actions, cookie)
+    said = (Load(NETWORK, view.network), Load(FROM_PORT, view.key), *filter_actions(view.filtering, view.ofport))
+    yield Flow(Table.CLASSIFY, KNOWN, Match().in_port(view.ofport).untagged(), (*said, _TO_SECURITY), cookie)
 
 
 def _segment(view: NetworkView) -> int:

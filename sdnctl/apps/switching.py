@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Switching: from a network and a MAC to a local port, another host, or everybody.
 
-    table SWITCHING                reads NETWORK, SOURCE            sets TO_PORT, AUDIENCE
+    table SWITCHING                reads NETWORK, SOURCE            sets TO_PORT, ZONE, FILTERING, AUDIENCE
     prio 300  to a group or all                                     FLOOD
-    prio 200  to a MAC of a local port                              OUTPUT
+    prio 200  to a MAC of a local port                              OUTPUT, with security groups TO_STATE
     prio 200  to a MAC on another host                              UNDERLAY
     prio 200  to a MAC that several ports may use                   FLOOD
     prio 100  to an unknown MAC, if there may be any                FLOOD, local copies to open ports only
@@ -19,7 +19,8 @@
     prio 100  for each chunk of the network: FLOOD_CHUNK
     prio   0  anything else                                         drop MISS
 
-    table FLOOD_CHUNK              reads NETWORK, CHUNK, AUDIENCE
+    table FLOOD_CHUNK              reads NETWORK, CHUNK, AUDIENCE  sets TO_PORT, ZONE, FILTERING
+    prio 120  IP, where ports have security groups: a copy to each other port, and one to each of them by TO_STATE
     prio 100  a copy to each port of the chunk, or to each open one
     prio  50  no port of the chunk is open                          drop UNKNOWN_MAC
     prio   0  anything else                                         drop MISS
@@ -42,6 +43,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from sdnctl.apps.security_groups import filter_actions
 from sdnctl.flows.action import Action, Goto, Load, Output, PopVlan, PushVlan, Resubmit, SetField
 from sdnctl.flows.fields import Field
 from sdnctl.flows.flow import Flow, drop
@@ -67,6 +69,7 @@ STATION: Final = 200
 UNKNOWN: Final = 100
 MISS: Final = 0
 
+GUARDED: Final = 120
 COPIES: Final = 100
 ARRIVED: Final = 50
 NOBODY: Final = 50
@@ -75,6 +78,8 @@ GROUP_BIT: Final = 0x010000000000
 
 _OUTSIDE: Final = Match().slot(SOURCE, FROM_UNDERLAY)
 _TO_OUTPUT: Final = Goto(Table.OUTPUT)
+_TO_STATE: Final = Goto(Table.TO_STATE)
+_TO_GROUPS: Final = Resubmit(Table.TO_STATE)
 _TO_UNDERLAY: Final = Goto(Table.UNDERLAY)
 _TO_FLOOD: Final = Goto(Table.FLOOD)
 _TO_LOCAL: Final = Goto(Table.FLOOD_LOCAL)
@@ -128,6 +133,21 @@ def chunk_flows(view: FloodChunk) -> Iterator[Flow]:
     if view.open_ofports:
         some = tuple(map(Output, view.open_ofports))
         yield Flow(Table.FLOOD_CHUNK, COPIES, chunk.slot(AUDIENCE, OPEN_PORTS), some, cookie)
+    if view.filtered:
+        guarded = chunk.slot(AUDIENCE, EVERYONE)
+        actions = tuple(_guarded_copies(view))
+        yield Flow(Table.FLOOD_CHUNK, GUARDED, guarded.ipv4(), actions, cookie)
+        yield Flow(Table.FLOOD_CHUNK, GUARDED, guarded.ipv6(), actions, cookie)
+
+
+def _guarded_copies(view: FloodChunk) -> Iterator[Action]:
+    """Each copy has its own fate; none changes the packet, and each says anew what it is about."""
+    filtered = {one.ofport for one in view.filtered}
+    yield from (Output(ofport) for ofport in view.ofports if ofport not in filtered)
+    for one in view.filtered:
+        yield Load(TO_PORT, one.key)
+        yield from filter_actions(one.filtering, one.ofport)
+        yield _TO_GROUPS
 
 
 def station_flows(view: Station) -> Iterator[Flow]:
@@ -136,6 +156,8 @@ def station_flows(view: Station) -> Iterator[Flow]:
     actions: tuple[Action, ...] = (_TO_FLOOD,)
     if view.ofport is not None:
         actions = (Load(TO_PORT, view.key), _TO_OUTPUT)
+        if view.filtering:
+            actions = (Load(TO_PORT, view.key), *filter_actions(view.filtering, view.ofport), _TO_STATE)
     elif view.peer is not None:
         actions = (SetField(Field.TUN_DST, view.peer), _TO_UNDERLAY)
     yield Flow(Table.SWITCHING, STATION, addressed, actions, cookie)

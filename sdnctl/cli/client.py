@@ -151,7 +151,7 @@ class Client:
 
     def list(self, resource: Resource, query: Query = (), limit: int | None = None) -> Iterator[Object]:
         """All objects that match, at most `limit`, page by page."""
-        path = f"/v2.0/{resource.collection}"
+        path = f"/v2.0/{resource.path}"
         marker: Query = ()
         while limit is None or limit > 0:
             size = PAGE if limit is None else min(PAGE, limit)
@@ -167,9 +167,9 @@ class Client:
     def show(self, resource: Resource, reference: str) -> Object:
         """The object of that id or name."""
         if UUID.fullmatch(reference):
-            body = self.get(f"/v2.0/{resource.collection}/{reference}")
+            body = self.get(f"/v2.0/{resource.path}/{reference}")
         else:
-            body = self.get(f"/v2.0/{resource.collection}/{self._named(resource, reference)}")
+            body = self.get(f"/v2.0/{resource.path}/{self._named(resource, reference)}")
         return _objects([body.get(resource.name)])[0]
 
     def id_of(self, resource: Resource, reference: str) -> str:
@@ -182,13 +182,13 @@ class Client:
         if len(ids) == 1:
             return ids[0]
         if not ids:
-            raise CommandError(f"there is no {resource.name} with the name or id {name!r}")
+            raise CommandError(f"there is no {resource.title} with the name or id {name!r}")
         shown = ", ".join(ids[:10]) + (", ..." if len(ids) > 10 else "")
-        raise CommandError(f"{len(ids)} {resource.collection} have the name {name!r}; say which by its id: {shown}")
+        raise CommandError(f"{len(ids)} {resource.title}s have the name {name!r}; say which by its id: {shown}")
 
     def path(self, resource: Resource, object_id: str, action: str = "") -> str:
         below = f"/{quote(action, safe='')}" if action else ""
-        return f"/v2.0/{resource.collection}/{quote(object_id, safe='')}{below}"
+        return f"/v2.0/{resource.path}/{quote(object_id, safe='')}{below}"
 
 
 def _checked(url: str) -> SplitResult:

@@ -12,6 +12,7 @@ Values are checked by the table's own types before anything is sent.
 from __future__ import annotations
 
 import argparse
+import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ Resolve = Callable[[Resource, str], str]
 """From the name or id of an object to its id."""
 
 SPELLED: Final = {
+    "addresses": "address",
     "allowed_address_pairs": "allowed-address",
     "extra_dhcp_opts": "extra-dhcp-option",
 }
@@ -45,8 +47,17 @@ ALSO: Final = {
 SEVERAL: Final = frozenset({"bridge_mappings", "controllers"})
 """Lists that may be given as several words after one flag; a colon in each tells them from a host's name."""
 
-REFERENCES: Final = {"network_id": "network", "subnet_id": "subnet", "port_id": "port", "project_id": "project"}
-"""Attributes and keys that hold the id of an object of this resource."""
+REFERENCES: Final = {
+    "network_id": "network",
+    "subnet_id": "subnet",
+    "port_id": "port",
+    "project_id": "project",
+    "security_group_id": "security_group",
+    "security_groups": "security_group",
+    "remote_group_id": "security_group",
+    "remote_address_group_id": "address_group",
+}
+"""Attributes and keys that hold the id of an object of this resource, or several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +95,8 @@ def flag_of(attribute: Attribute) -> Flag:
         if isinstance(_inner(attribute.type), ListOf | MapOf):
             spelled = spelled.removesuffix("s")
     names = [spelled]
-    if name in REFERENCES:
-        names.insert(0, REFERENCES[name])
+    if name in REFERENCES and name.endswith("_id"):
+        names.insert(0, spelled.removesuffix("-id"))
     if name in ALSO:
         names.append(ALSO[name])
     return Flag(attribute, tuple(names))
@@ -164,7 +175,7 @@ def _help(flag: Flag) -> str:
     text = flag.attribute.help
     default = flag.attribute.default
     if not isinstance(default, Default) and default not in ("", None, [], {}):
-        shown = ",".join(default) if isinstance(default, list) else str(default).lower()
+        shown = ",".join(default) if isinstance(default, list) else json.dumps(default).strip('"')
         text = f"{text.rstrip('.')} (default: {shown})"
     if flag.attribute.set_by is not EVERYONE:
         text += " [admin]" if flag.attribute.set_by >= ADMIN else f" [{', '.join(sorted(flag.attribute.set_by))}]"
@@ -179,7 +190,7 @@ def _percent(text: str) -> str:
 
 def metavar(type_: Type, name: str = "") -> str:
     if name in REFERENCES:
-        return REFERENCES[name].upper()
+        return REFERENCES[name].replace("_", "-").upper()
     if isinstance(type_, ListOf):
         return metavar(type_.item, name)
     if isinstance(type_, Record):
@@ -204,7 +215,9 @@ def _value(flag: Flag, text: Any, resolve: Resolve) -> object:  # noqa: ANN401  
     if text is None or text == [] or isinstance(text, bool):
         return text
     if isinstance(flag.type, ListOf):
-        return flag.attribute.type.parse([read(flag.type.item, "", item, where, resolve) for item in text], where)
+        return flag.attribute.type.parse(
+            [read(flag.type.item, flag.attribute.name, item, where, resolve) for item in text], where
+        )
     if isinstance(flag.type, MapOf):
         merged: dict[str, object] = {}
         for item in text:

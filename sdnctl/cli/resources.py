@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`sdnctl network|subnet|port|host|project|token VERB`: one set of verbs for every resource of the API's tables.
+"""`sdnctl network|subnet|port|security-group|host|... VERB`: one set of verbs for every resource of the API's tables.
 
 A further resource needs nothing here but, if people should see something better than its first attributes, a row in
 `COLUMNS`.
@@ -11,7 +11,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from sdnctl.api.attributes import Boolean, nearest
+from sdnctl.api.attributes import Boolean, ListOf, nearest
 from sdnctl.api.resources import BY_NAME, REQUIRED, SYNONYMS, Action, May, Resource
 from sdnctl.cli import flags
 from sdnctl.cli.client import CommandError, Object, UsageError
@@ -43,6 +43,20 @@ COLUMNS: Final = {
     "host": ("name", "state", "ports", "flows", "ovsdb", "tunnel_ip", "bridge_mappings", "error", "problems"),
     "project": ("id", "name", "description"),
     "token": ("id", "name", "project_id", "roles", "expires_at"),
+    "security_group": ("id", "name", "project_id", "stateful", "description"),
+    "security_group_rule": (
+        "id",
+        "security_group_id",
+        "direction",
+        "ethertype",
+        "protocol",
+        "port_range_min",
+        "port_range_max",
+        "remote_ip_prefix",
+        "remote_group_id",
+        "remote_address_group_id",
+    ),
+    "address_group": ("id", "name", "addresses"),
 }
 """What people see of a list; a column that no object has is left out."""
 
@@ -59,8 +73,8 @@ def configure(parser: argparse.ArgumentParser, resource: Resource, chosen: str |
         sub = verbs.add_parser(
             name,
             aliases=[verb] if name != verb else [],
-            help=help_text.format(resource.name, resource.collection),
-            description=help_text.format(resource.name, resource.collection),
+            help=help_text.format(f"{resource.title}s", resource.one),
+            description=help_text.format(f"{resource.title}s", resource.one),
         )
         if chosen in {name, verb}:
             add_connection(sub)
@@ -74,8 +88,9 @@ def configure(parser: argparse.ArgumentParser, resource: Resource, chosen: str |
             sub.set_defaults(run=run, resource=resource)
     for action in resource.actions:
         if action.method == "PUT":
-            sub = verbs.add_parser(action.name, help=action.help, description=action.help)
-            if chosen == action.name:
+            name = action.name.replace("_", "-")
+            sub = verbs.add_parser(name, help=action.help, description=action.help)
+            if chosen == name:
                 _add_action(sub, resource, action)
 
 
@@ -83,8 +98,10 @@ def configure(parser: argparse.ArgumentParser, resource: Resource, chosen: str |
 
 
 def _add_create(parser: argparse.ArgumentParser, resource: Resource) -> None:
-    name = resource.by_name["name"]
-    parser.add_argument("new_name", metavar="NAME", nargs=None if name.default is REQUIRED else "?", help=name.help)
+    if (name := resource.by_name.get("name")) is not None:
+        parser.add_argument("new_name", metavar="NAME", nargs=None if name.default is REQUIRED else "?", help=name.help)
+    else:
+        parser.set_defaults(new_name=None)
     given = flags.flags_for(resource, May.CREATE)
     required = frozenset(
         flag.attribute.name
@@ -106,17 +123,16 @@ def _create(session: Session) -> int:
     for name, derive in _DERIVED.items():
         if name in resource.by_name and name not in body and (value := derive(body)) is not None:
             body[name] = value
-    answer = session.client.request(
-        "POST", f"/v2.0/{resource.collection}", _waiting(session), body={resource.name: body}
-    )
+    answer = session.client.request("POST", f"/v2.0/{resource.path}", _waiting(session), body={resource.name: body})
     session.print_one(_object(answer.body, resource), chosen)
     return _pending(answer.pending)
 
 
 _DERIVED: Final[dict[str, Callable[[Object], object]]] = {
     "ip_version": lambda body: None if "cidr" not in body else 6 if ":" in str(body["cidr"]) else 4,
+    "ethertype": lambda body: "IPv6" if ":" in str(body.get("remote_ip_prefix")) else None,
 }
-"""Attributes that the API requires and that follow from others."""
+"""Attributes that follow from others."""
 
 
 # ----------------------------------------------------------------------------------------------------- list and show
@@ -151,12 +167,12 @@ def _list(session: Session) -> int:
     if session.form not in {"json", "yaml"} or chosen:
         query += [("fields", column) for column in dict.fromkeys(["id", *columns])]
     items = list(session.client.list(resource, query, arguments.limit))
-    session.print_many(items, columns, chosen, resource.collection)
+    session.print_many(items, columns, chosen, f"{resource.title}s")
     return 0
 
 
 def _add_show(parser: argparse.ArgumentParser, resource: Resource) -> None:
-    parser.add_argument("reference", metavar=resource.name.upper(), help="its name or id")
+    parser.add_argument("reference", metavar=resource.title.upper(), help=_its(resource))
     add_output(parser)
 
 
@@ -179,7 +195,7 @@ def _known(resource: Resource) -> list[str]:
 
 
 def _add_set(parser: argparse.ArgumentParser, resource: Resource) -> None:
-    parser.add_argument("reference", metavar=resource.name.upper(), help="its name or id")
+    parser.add_argument("reference", metavar=resource.title.upper(), help=_its(resource))
     flags.add_values(parser.add_argument_group("attributes"), flags.flags_for(resource, May.UPDATE))
     if resource.tagged:
         tags = parser.add_argument_group("tags")
@@ -225,7 +241,7 @@ def _quoted(tag: str) -> str:
 
 
 def _add_delete(parser: argparse.ArgumentParser, resource: Resource) -> None:
-    parser.add_argument("references", metavar=resource.name.upper(), nargs="+", help="names or ids")
+    parser.add_argument("references", metavar=resource.title.upper(), nargs="+", help=_its(resource, several=True))
     _add_wait(parser)
 
 
@@ -250,11 +266,21 @@ def _delete(session: Session) -> int:
 
 def _add_action(parser: argparse.ArgumentParser, resource: Resource, action: Action) -> None:
     add_connection(parser)
-    parser.add_argument("reference", metavar=resource.name.upper(), help="its name or id")
+    parser.add_argument("reference", metavar=resource.title.upper(), help=_its(resource))
     for field in action.takes.fields:
         name = "--" + field.name.replace("_", "-")
         if isinstance(field.type, Boolean):
             parser.add_argument(name, dest=field.name, action=argparse.BooleanOptionalAction, help=field.help)
+            continue
+        if isinstance(field.type, ListOf):
+            parser.add_argument(
+                f"--{flags.SPELLED.get(field.name, field.name)}",
+                dest=field.name,
+                action="append",
+                metavar=field.type.metavar,
+                required=field.required,
+                help=f"{field.help} Repeat it for more.",
+            )
             continue
         default = "" if field.default is None else f" (default: {field.default})"
         parser.add_argument(
@@ -279,12 +305,19 @@ def _act(session: Session) -> int:
         action.name,
     )
     path = client.path(resource, client.id_of(resource, arguments.reference), action.name)
-    answer = client.request("PUT", path, _waiting(session), {action.name: takes})
+    answer = client.request("PUT", path, _waiting(session), action.body(takes))
     session.print_one(_object(answer.body, resource), chosen)
     return _pending(answer.pending)
 
 
 # ------------------------------------------------------------------------------------------------------ what they share
+
+
+def _its(resource: Resource, *, several: bool = False) -> str:
+    """What an object is referred to by."""
+    if "name" not in resource.by_name:
+        return "ids" if several else "its id"
+    return "names or ids" if several else "its name or id"
 
 
 def _add_wait(parser: argparse.ArgumentParser) -> None:
@@ -318,11 +351,11 @@ def _count(text: str) -> int:
 
 
 _VERBS: Final[dict[str, tuple[Callable[[argparse.ArgumentParser, Resource], None], Run, str]]] = {
-    "create": (_add_create, _create, "Make a {0}."),
-    "list": (_add_list, _list, "List {1}."),
-    "show": (_add_show, _show, "Show a {0}."),
-    "set": (_add_set, _set, "Change a {0}."),
-    "delete": (_add_delete, _delete, "Delete {1}."),
+    "create": (_add_create, _create, "Make {1}."),
+    "list": (_add_list, _list, "List {0}."),
+    "show": (_add_show, _show, "Show {1}."),
+    "set": (_add_set, _set, "Change {1}."),
+    "delete": (_add_delete, _delete, "Delete {0}."),
 }
 
 RESOURCES: Final = BY_NAME

@@ -13,6 +13,7 @@ from sdnctl.flows.wireflow import NO_BUFFER, VERSION
 HELLO: Final = 0
 ECHO_REQUEST: Final = 2
 ECHO_REPLY: Final = 3
+EXPERIMENTER: Final = 4
 PACKET_OUT: Final = 13
 BARRIER_REQUEST: Final = 20
 BUNDLE_CONTROL: Final = 33
@@ -27,6 +28,9 @@ BUNDLE_FLAGS: Final = ATOMIC | ORDERED
 """All of a bundle or nothing, packets see no half of it, and messages take effect in the order they were added."""
 
 CONTROLLER_PORT: Final = 0xFFFFFFFD
+
+NICIRA: Final = 0x2320
+FLUSH_ZONE: Final = 29
 
 _HEADER: Final = struct.Struct("!BBHI").pack
 _CONTROL: Final = struct.Struct("!BBHIIHH").pack
@@ -79,3 +83,10 @@ def packet_out(in_port: int, actions: Sequence[Action], frame: bytes, xid: int =
     return (
         _PACKET_OUT(VERSION, PACKET_OUT, 24 + len(body) + len(frame), xid, NO_BUFFER, in_port, len(body)) + body + frame
     )
+
+
+def flush_zone(zone: int, xid: int = 0) -> bytes:
+    """Forget every connection of a zone (Nicira's extension). It is no part of a bundle."""
+    if not 0 <= zone <= 0xFFFF:
+        raise ValueError(f"zone {zone}: zones have 16 bits")
+    return message(EXPERIMENTER, struct.pack("!II6xH", NICIRA, FLUSH_ZONE, zone), xid)

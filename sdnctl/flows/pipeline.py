@@ -29,6 +29,14 @@ class Table(enum.IntEnum):
     """Which ARP and ND question is answered with which MAC; DHCP punted."""
     REPLY = 22
     """The question is turned into its answer and sent back."""
+    FROM_STATE = 30
+    """What a port with security groups sends is tracked, in the port's zone."""
+    FROM_EVAL = 31
+    """What the connection says; then each group of the port is asked."""
+    FROM_RULES = 32
+    """One group's rules of direction egress."""
+    FROM_VERDICT = 33
+    """The answer: a new connection is remembered, or one that is allowed no more is cut."""
     SWITCHING = 60
     """(network, MAC) to local port, tunnel peer, provider bridge, or flooding."""
     FLOOD = 62
@@ -39,6 +47,14 @@ class Table(enum.IntEnum):
     """One copy to each local port of a chunk."""
     UNDERLAY = 68
     """One frame to the other hosts of its network, by tunnel or provider bridge."""
+    TO_STATE = 70
+    """What goes to a port with security groups is tracked, in that port's zone."""
+    TO_EVAL = 71
+    """As FROM_EVAL."""
+    TO_RULES = 72
+    """One group's rules of direction ingress."""
+    TO_VERDICT = 73
+    """As FROM_VERDICT."""
     OUTPUT = 80
     """To the local port, by its key."""
 
@@ -53,6 +69,7 @@ class App(enum.IntEnum):
     DHCP = 5
     SWITCHING = 6
     OUTPUT = 7
+    SECURITY_GROUPS = 8
 
 
 class Kind(enum.IntEnum):
@@ -61,6 +78,8 @@ class Kind(enum.IntEnum):
     HOST = 1
     NETWORK = 2
     PORT = 3
+    GROUP = 4
+    """A security group."""
 
 
 class Reason(enum.IntEnum):
@@ -97,6 +116,10 @@ class Reason(enum.IntEnum):
     SNAP = 20, "an 802.3 frame with LLC or SNAP header"
     CUT_HEADERS = 21, "a workload sent an IP packet whose further headers cannot be seen in its first fragment"
     ELSEWHERE = 22, "came in from the underlay for a MAC address that is on another host"
+    NOT_ALLOWED_FROM = 23, "no rule of the sending port's security groups allows it"
+    NOT_ALLOWED_TO = 24, "no rule of the receiving port's security groups allows it"
+    INVALID_STATE = 25, "the connection tracker can make no sense of it"
+    CUT = 26, "belongs to a connection that the port's security groups allow no more"
 
 
 COOKIE_MAGIC: Final = 0x5D

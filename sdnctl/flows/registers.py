@@ -48,10 +48,23 @@ TO_PORT: Final = Slot("TO_PORT", Field.REG2, 0, 32)
 """Key of the local port the packet goes to."""
 CHUNK: Final = Slot("CHUNK", Field.REG5, 0, 32)
 """Number of the flood chunk that gets a copy."""
+GROUP: Final = Slot("GROUP", Field.REG6, 0, 32)
+"""Key of the security group that is being asked."""
+ZONE: Final = Slot("ZONE", Field.REG7, 0, 16)
+"""The connection tracker's zone of the port whose groups are asked: its ofport."""
+FILTERING: Final = Slot("FILTERING", Field.REG7, 16, 2)
+"""How that port is filtered: `UNFILTERED`, `STATELESS` or `STATEFUL`."""
+ALLOWED: Final = Slot("ALLOWED", Field.REG7, 18, 1)
+"""Some rule allows the packet."""
+KEPT: Final = Slot("KEPT", Field.REG7, 19, 1)
+"""One that lets its connections live on when it goes away."""
 
-SLOTS: Final = (NETWORK, AUDIENCE, SOURCE, FROM_PORT, TO_PORT, CHUNK)
+SLOTS: Final = (NETWORK, AUDIENCE, SOURCE, FROM_PORT, TO_PORT, CHUNK, GROUP, ZONE, FILTERING, ALLOWED, KEPT)
 
 EVERYONE: Final = 0
 OPEN_PORTS: Final = 1
 FROM_WORKLOAD: Final = 0
 FROM_UNDERLAY: Final = 1
+UNFILTERED: Final = 0
+STATELESS: Final = 1
+STATEFUL: Final = 2

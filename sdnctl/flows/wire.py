@@ -21,6 +21,7 @@ from sdnctl.flows.messages import (
     bundle_open,
     echo_reply,
     echo_request,
+    flush_zone,
     message,
     packet_out,
 )
@@ -64,6 +65,7 @@ __all__ = [
     "encode",
     "encode_group",
     "flow_stats_request",
+    "flush_zone",
     "group_add",
     "group_delete",
     "group_desc_request",

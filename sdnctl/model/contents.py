@@ -15,8 +15,9 @@ from sdnctl.model.host import Host
 from sdnctl.model.ids import Revision
 from sdnctl.model.network import Network, Subnet
 from sdnctl.model.port import Port, PortStatus
+from sdnctl.model.security import AddressGroup, SecurityGroup
 
-Item = Network | Subnet | Port | Host
+Item = Network | Subnet | Port | Host | SecurityGroup | AddressGroup
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +29,16 @@ class Contents:
     subnets: tuple[Subnet, ...] = ()
     ports: tuple[Port, ...] = ()
     hosts: tuple[Host, ...] = ()
+    security_groups: tuple[SecurityGroup, ...] = ()
+    address_groups: tuple[AddressGroup, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One journal entry: this object was made, changed or deleted."""
+    """One journal entry: this object was made, changed or deleted.
+
+    A security group changes when one of its rules is made or deleted; ports of a group say so themselves.
+    """
 
     revision: Revision
     kind: str
@@ -46,7 +52,7 @@ class Source(Protocol):
         """Everything, at one revision."""
 
     def changes(self, after: Revision) -> tuple[Change, ...]:
-        """The journal after a revision, oldest first; also kinds that have no `Item` (project, token)."""
+        """The journal after a revision, oldest first; also kinds that have no `Item` (project, token, rule)."""
 
     def fetch(self, kind: str, ids: Iterable[str]) -> dict[str, Item]:
         """The objects of these ids that exist now."""

@@ -75,6 +75,8 @@ class Port:
     fixed_ips: tuple[FixedIP, ...] = ()
     allowed_address_pairs: tuple[AddressPair, ...] = ()
     port_security_enabled: bool = True
+    security_groups: tuple[str, ...] = ()
+    """Ids of its groups, sorted. None: nothing is filtered."""
     admin_state_up: bool = True
     device_owner: str = ""
     dhcp_options: tuple[DhcpOption, ...] = ()

@@ -11,18 +11,32 @@ this is the hot path, and a flow's fields are integers anyway. The views of one 
     LocalPort    per port bound here                    classify, port security, DHCP, output
     Neighbour    per known port of such a network       ARP and ND answers
     Station      per known MAC of such a network        unicast switching
+    GroupView    per security group of a port here      what its rules allow
+    Member       per address of such a network whose owner is in a group that a rule of a port here names
 """
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 from typing import Final
 
-from sdnctl.model.ids import HostKey, NetworkKey, Ofport, PortKey
+from sdnctl.model.ids import GroupKey, HostKey, NetworkKey, Ofport, PortKey
 from sdnctl.model.network import NetworkType
+from sdnctl.model.security import Direction
 
 CHUNK: Final = 64
 """Ofports to a flood chunk: a new port rewrites a flow of at most this many outputs, however large the network."""
+
+
+class Filtering(enum.IntEnum):
+    """What security groups mean for a port."""
+
+    NONE = 0
+    """It has none."""
+    STATELESS = 1
+    STATEFUL = 2
+    """Some group of it is: its connections are tracked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +77,15 @@ class NetworkView:
 
 
 @dataclass(frozen=True, slots=True)
+class Filtered:
+    """A local port with security groups."""
+
+    ofport: Ofport
+    key: PortKey
+    filtering: Filtering
+
+
+@dataclass(frozen=True, slots=True)
 class FloodChunk:
     """Local ports of a network whose ofport is in [64 n, 64 n + 63]."""
 
@@ -72,6 +95,8 @@ class FloodChunk:
     """Sorted."""
     open_ofports: tuple[Ofport, ...] = ()
     """Those of ports with port security off, sorted: only they may have MACs that nobody knows."""
+    filtered: tuple[Filtered, ...] = ()
+    """Those of ports with security groups, sorted by ofport."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +122,9 @@ class LocalPort:
     port_security: bool
     dhcp: bool
     """The responder has a lease for this port (an IPv4 address in a subnet with DHCP on)."""
+    filtering: Filtering = Filtering.NONE
+    groups: tuple[GroupKey, ...] = ()
+    """Its security groups, sorted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,3 +159,68 @@ class Station:
     peer: int | None
     """IPv4 tunnel address of that other host. On flat and vlan networks remote MACs have no Station at all: what is not
     local goes out by the provider bridge."""
+    filtering: Filtering = Filtering.NONE
+    """Of a local port."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRule:
+    """A rule, without what does not matter to flows."""
+
+    direction: Direction
+    version: int
+    protocol: int | None
+    port_min: int | None
+    port_max: int | None
+    keeps: bool
+    """Its connections live on when it goes away."""
+    prefix: tuple[int, int] | None = None
+    """Address and mask of the other end; None with `remote` None: anybody."""
+    remote: GroupKey | None = None
+    """The security group or address group the other end is in."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupAddress:
+    """A prefix of an address group that a rule of a security group names."""
+
+    remote: GroupKey
+    version: int
+    address: int
+    mask: int
+
+
+@dataclass(frozen=True, slots=True)
+class GroupView:
+    """A security group that a local port has."""
+
+    key: GroupKey
+    rules: tuple[GroupRule, ...]
+    """Each once, in any fixed order."""
+    addresses: tuple[GroupAddress, ...] = ()
+    """Of the address groups that its rules name, sorted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """A way in which a member's address is asked for."""
+
+    direction: Direction
+    keeps: bool
+    remote: GroupKey
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """An address (or prefix) that members of security groups use, on a host where rules of its network's ports name
+    such a group.
+    """
+
+    key: PortKey
+    """Of its owner; of the first one, should there be several."""
+    network: NetworkKey
+    version: int
+    address: int
+    mask: int
+    clauses: tuple[Clause, ...]
+    """Sorted."""

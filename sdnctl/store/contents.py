@@ -16,11 +16,13 @@ from netaddr import EUI, IPAddress, IPNetwork
 from sqlalchemy import Connection, Row, Select, bindparam, or_, select, update
 
 from sdnctl import runtime
+from sdnctl.model import ip_protocols
 from sdnctl.model.contents import Change, Contents, Item
 from sdnctl.model.host import Host
-from sdnctl.model.ids import HostKey, NetworkKey, PortKey, Revision
+from sdnctl.model.ids import GroupKey, HostKey, NetworkKey, PortKey, Revision
 from sdnctl.model.network import HostRoute, Network, NetworkType, Subnet
 from sdnctl.model.port import AddressPair, DhcpOption, FixedIP, Plug, Port, PortStatus
+from sdnctl.model.security import AddressGroup, Direction, Established, SecurityGroup, SecurityRule
 from sdnctl.store import tables
 from sdnctl.store.objects import load_dict, load_list
 
@@ -31,6 +33,7 @@ _BATCH: Final = 500
 _network = tables.networks.c
 _subnet = tables.subnets.c
 _port = tables.ports.c
+_rule = tables.security_group_rules.c
 _journal = tables.journal.c
 
 _networks = select(
@@ -65,6 +68,7 @@ _ports = select(
     _port.fixed_ips,
     _port.allowed_address_pairs,
     _port.port_security_enabled,
+    _port.security_groups,
     _port.admin_state_up,
     _port.device_owner,
     _port.extra_dhcp_opts,
@@ -77,6 +81,33 @@ _ports = select(
     _port.bound_host,
 )
 _hosts = select(tables.hosts)
+_groups = select(
+    tables.security_groups.c.id,
+    tables.security_groups.c.key,
+    tables.security_groups.c.project_id,
+    tables.security_groups.c.name,
+    tables.security_groups.c.stateful,
+)
+_rules = select(
+    _rule.id,
+    _rule.security_group_id,
+    _rule.direction,
+    _rule.ethertype,
+    _rule.protocol,
+    _rule.port_range_min,
+    _rule.port_range_max,
+    _rule.normalized_cidr,
+    _rule.remote_group_id,
+    _rule.remote_address_group_id,
+    _rule.established,
+).order_by(_rule.id)
+_address_groups = select(
+    tables.address_groups.c.id,
+    tables.address_groups.c.key,
+    tables.address_groups.c.project_id,
+    tables.address_groups.c.name,
+    tables.address_groups.c.addresses,
+)
 _after = (
     select(_journal.revision, _journal.kind, _journal.object_id)
     .where(_journal.revision > bindparam("after"))
@@ -94,6 +125,8 @@ def load(connection: Connection) -> Contents:
         tuple(_all(connection, _subnets, subnet)),
         tuple(_all(connection, _ports, port)),
         tuple(_all(connection, _hosts, host)),
+        tuple(_with_rules(connection, _groups, _rules)),
+        tuple(_all(connection, _address_groups, address_group)),
     )
 
 
@@ -112,14 +145,40 @@ def changes(connection: Connection, after: Revision) -> tuple[Change, ...]:
 
 def fetch(connection: Connection, kind: str, ids: Iterable[str]) -> dict[str, Item]:
     """The objects of these ids that exist."""
-    query, read = _KINDS[kind]
-    column = query.selected_columns["id"]
     found: dict[str, Item] = {}
     wanted = list(ids)
     for start in range(0, len(wanted), _BATCH):
-        for item in _all(connection, query.where(column.in_(wanted[start : start + _BATCH])), read):
+        for item in _some(connection, kind, wanted[start : start + _BATCH]):
             found[item.id] = item
     return found
+
+
+def _some(connection: Connection, kind: str, ids: list[str]) -> Iterator[Item]:
+    if kind == "security_group":
+        groups = _groups.where(tables.security_groups.c.id.in_(ids))
+        yield from _with_rules(connection, groups, _rules.where(_rule.security_group_id.in_(ids)))
+        return
+    query, read = _KINDS[kind]
+    yield from _all(connection, query.where(query.selected_columns["id"].in_(ids)), read)
+
+
+def _with_rules(connection: Connection, groups: Select[Any], rules: Select[Any]) -> Iterator[SecurityGroup]:
+    """Security groups with their rules.
+
+    A rule comes and goes with a new revision of its group: what is read here between two commits is read again.
+    """
+    by_group: dict[str, list[SecurityRule]] = {}
+    for group_id, rule in _all(connection, rules, lambda row: (row.security_group_id, security_rule(row))):
+        by_group.setdefault(group_id, []).append(rule)
+    for row in fetch_all(connection.execute(groups)):
+        yield SecurityGroup(
+            id=row.id,
+            key=GroupKey(row.key),
+            project_id=row.project_id,
+            name=row.name,
+            stateful=row.stateful,
+            rules=tuple(by_group.get(row.id, ())),
+        )
 
 
 def record_status(connection: Connection, statuses: Mapping[str, tuple[PortStatus, str]]) -> None:
@@ -197,6 +256,7 @@ def port(row: Row[Any]) -> Port:
             for pair in load_list(row.allowed_address_pairs)
         ),
         port_security_enabled=row.port_security_enabled,
+        security_groups=tuple(sorted(load_list(row.security_groups))),
         admin_state_up=row.admin_state_up,
         device_owner=row.device_owner,
         dhcp_options=tuple(
@@ -226,9 +286,37 @@ def host(row: Row[Any]) -> Host:
     )
 
 
+def security_rule(row: Row[Any]) -> SecurityRule:
+    version = 6 if row.ethertype == "IPv6" else 4
+    prefix = None if row.normalized_cidr is None else IPNetwork(row.normalized_cidr)
+    return SecurityRule(
+        id=row.id,
+        direction=Direction(row.direction),
+        version=version,
+        protocol=None if row.protocol is None else ip_protocols.number(row.protocol, version),
+        port_min=row.port_range_min,
+        port_max=row.port_range_max,
+        remote_prefix=prefix if prefix is not None and prefix.prefixlen else None,
+        remote_group_id=row.remote_group_id,
+        remote_address_group_id=row.remote_address_group_id,
+        established=Established(row.established),
+    )
+
+
+def address_group(row: Row[Any]) -> AddressGroup:
+    return AddressGroup(
+        id=row.id,
+        key=GroupKey(row.key),
+        project_id=row.project_id,
+        name=row.name,
+        addresses=tuple(IPNetwork(prefix) for prefix in load_list(row.addresses)),
+    )
+
+
 _KINDS: Final[Mapping[str, tuple[Select[Any], Callable[[Row[Any]], Any]]]] = {
     "network": (_networks, network),
     "subnet": (_subnets, subnet),
     "port": (_ports, port),
     "host": (_hosts, host),
+    "address_group": (_address_groups, address_group),
 }

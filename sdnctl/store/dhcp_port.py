@@ -72,6 +72,7 @@ def _create(write: Write, network: Row[Any], space: Space, served: list[SubnetSp
         "plug_host": None,
         "plug_type": None,
         "plug_interface": None,
+        "security_groups": "",
     }
     ports.insert_rows(write, [row], ports.address_rows(network.id, port_id, wanted))
 

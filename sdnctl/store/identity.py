@@ -16,7 +16,7 @@ from typing import Final
 from sqlalchemy import delete, select, update
 
 from sdnctl.errors import ConflictError, ForbiddenError, InvalidError
-from sdnctl.store import tables
+from sdnctl.store import security_groups, tables
 from sdnctl.store.bodies import list_of, listed, new_id, refuse_unknown, text_of
 from sdnctl.store.labels import delete_tags, insert_tags
 from sdnctl.store.objects import PROJECT, TOKEN, dump
@@ -71,15 +71,18 @@ def change_project(write: Write, project_id: str, changes: Mapping[str, object],
 
 
 def remove_project(write: Write, project_id: str, if_match: int | None) -> None:
-    """Delete a project that owns nothing any more, with its tokens."""
+    """Delete a project that owns nothing any more, with its tokens and its default group."""
     claim_project(write, project_id, if_match)
-    for table in (tables.networks, tables.subnets, tables.ports):
+    for table in (tables.networks, tables.subnets, tables.ports, tables.security_groups, tables.address_groups):
         query = select(table.c.id).where(table.c.project_id == project_id).limit(6)
+        if table is tables.security_groups:
+            query = query.where(table.c.default_of.is_(None))
         if owned := list(write.connection.execute(query).scalars()):
             raise ConflictError(
                 f"Project {project_id} still owns {table.name}: {listed(owned)}. Delete them first.",
                 kind="ProjectInUse",
             )
+    security_groups.remove_default(write, project_id)
     held = list(write.connection.execute(select(_token.id).where(_token.project_id == project_id)).scalars())
     write.track(TOKEN, held)
     write.connection.execute(delete(tables.tokens).where(_token.project_id == project_id))

@@ -18,7 +18,6 @@ from sqlalchemy import (
     Integer,
     Select,
     and_,
-    false,
     func,
     literal,
     not_,
@@ -35,6 +34,7 @@ from sdnctl.store.objects import Kind
 Terms = Sequence[str | int | bool]
 
 _address = tables.addresses.c
+_member = tables.port_security_groups.c
 _tag = tables.tags.c
 _ESCAPED: Final = str.maketrans({"\\": "\\\\", "%": "\\%", "_": "\\_"})
 
@@ -101,7 +101,7 @@ def _condition(kind: Kind, name: str, terms: Terms) -> ColumnElement[bool]:
         case "fixed_ips" if kind.name == "port":
             return _addressed(kind, terms)
         case "security_groups" if kind.name == "port":
-            return false()
+            return kind.table.c.id.in_(select(_member.port_id).where(_member.group_id.in_(_texts(terms))))
         case "subnets" if kind.name == "network":
             subnets = select(tables.subnets.c.network_id).where(tables.subnets.c.id.in_(_texts(terms)))
             return kind.table.c.id.in_(subnets)

@@ -285,7 +285,7 @@ def _ports(_connection: Connection, rows: Rows, settings: Settings) -> list[Obje
                 "port_security_enabled": row.port_security_enabled,
                 "allowed_address_pairs": load_list(row.allowed_address_pairs),
                 "extra_dhcp_opts": load_list(row.extra_dhcp_opts),
-                "security_groups": [],
+                "security_groups": load_list(row.security_groups),
                 "dns_name": row.dns_name,
                 "dns_domain": row.dns_domain,
                 "dns_assignment": dns_assignment(row, fixed_ips, settings),
@@ -329,6 +329,112 @@ PORT: Final = Kind(
     render=_ports,
     visible=_port_seen,
     columns=_columns(tables.ports) | {"binding:host_id": _port.binding_host},
+)
+
+# --------------------------------------------------------------------------------------------------- security groups
+
+_group = tables.security_groups.c
+_rule = tables.security_group_rules.c
+_rules_of_groups = (
+    select(tables.security_group_rules)
+    .where(_rule.security_group_id.in_(bindparam("ids", expanding=True)))
+    .order_by(_rule.created_at, _rule.id)
+)
+
+
+def _groups(connection: Connection, rows: Rows, _settings: Settings) -> list[Object]:
+    rules: dict[str, list[Object]] = {row.id: [] for row in rows}
+    if rules:
+        for row in connection.execute(_rules_of_groups, {"ids": list(rules)}):
+            rules[row.security_group_id].append(_shown_rule(row))
+    return [
+        {
+            "id": row.id,
+            "name": row.name,
+            "project_id": row.project_id,
+            "tenant_id": row.project_id,
+            "stateful": row.stateful,
+            "security_group_rules": rules[row.id],
+            "description": row.description,
+            "tags": load_list(row.tags),
+            "created_at": row.created_at,
+            "updated_at": row.updated_at,
+            "revision_number": row.revision_number,
+        }
+        for row in rows
+    ]
+
+
+SECURITY_GROUP: Final = Kind(
+    name="security_group",
+    error="SecurityGroup",
+    table=tables.security_groups,
+    query=select(tables.security_groups),
+    render=_groups,
+    visible=lambda project_id: _group.project_id == project_id,
+    columns=_columns(tables.security_groups),
+)
+
+
+def _shown_rule(row: Row[Any]) -> Object:
+    return {
+        "id": row.id,
+        "security_group_id": row.security_group_id,
+        "project_id": row.project_id,
+        "tenant_id": row.project_id,
+        "direction": row.direction,
+        "ethertype": row.ethertype,
+        "protocol": row.protocol,
+        "port_range_min": row.port_range_min,
+        "port_range_max": row.port_range_max,
+        "remote_ip_prefix": row.remote_ip_prefix,
+        "normalized_cidr": row.normalized_cidr,
+        "remote_group_id": row.remote_group_id,
+        "remote_address_group_id": row.remote_address_group_id,
+        "established": row.established,
+        "description": row.description,
+        "created_at": row.created_at,
+        "updated_at": row.updated_at,
+        "revision_number": row.revision_number,
+    }
+
+
+SECURITY_GROUP_RULE: Final = Kind(
+    name="security_group_rule",
+    error="SecurityGroupRule",
+    table=tables.security_group_rules,
+    query=select(tables.security_group_rules),
+    render=lambda _connection, rows, _settings: [_shown_rule(row) for row in rows],
+    visible=lambda project_id: _rule.project_id == project_id,
+    columns=_columns(tables.security_group_rules),
+)
+
+
+def _address_groups(_connection: Connection, rows: Rows, _settings: Settings) -> list[Object]:
+    return [
+        {
+            "id": row.id,
+            "name": row.name,
+            "project_id": row.project_id,
+            "tenant_id": row.project_id,
+            "addresses": load_list(row.addresses),
+            "description": row.description,
+            "created_at": row.created_at,
+            "updated_at": row.updated_at,
+            "revision_number": row.revision_number,
+        }
+        for row in rows
+    ]
+
+
+ADDRESS_GROUP: Final = Kind(
+    name="address_group",
+    error="AddressGroup",
+    table=tables.address_groups,
+    query=select(tables.address_groups),
+    render=_address_groups,
+    visible=lambda project_id: tables.address_groups.c.project_id == project_id,
+    columns=_columns(tables.address_groups),
 )
 
 # -------------------------------------------------------------------------------------------- hosts, projects, tokens
@@ -420,4 +526,17 @@ TOKEN: Final = Kind(
     columns=_columns(tables.tokens),
 )
 
-KINDS: Final[Mapping[str, Kind]] = {kind.name: kind for kind in (NETWORK, SUBNET, PORT, HOST, PROJECT, TOKEN)}
+KINDS: Final[Mapping[str, Kind]] = {
+    kind.name: kind
+    for kind in (
+        NETWORK,
+        SUBNET,
+        PORT,
+        SECURITY_GROUP,
+        SECURITY_GROUP_RULE,
+        ADDRESS_GROUP,
+        HOST,
+        PROJECT,
+        TOKEN,
+    )
+}

@@ -9,7 +9,7 @@ from typing import Any, Final
 from netaddr import EUI, AddrFormatError
 from sqlalchemy import Row, select
 
-from sdnctl.errors import ConflictError, InvalidError, NotFoundError
+from sdnctl.errors import ConflictError, InvalidError
 from sdnctl.model.port import DHCP_OWNER
 from sdnctl.model.request import Object
 from sdnctl.store import tables
@@ -39,7 +39,6 @@ ATTRIBUTES: Final = frozenset(
         "allowed_address_pairs",
         "port_security_enabled",
         "extra_dhcp_opts",
-        "security_groups",
         "plug",
     }
 )
@@ -84,9 +83,6 @@ def changed(write: Write, port: Object, changes: Mapping[str, object]) -> dict[s
         raise InvalidError(
             f"device_owner: {DHCP_OWNER} is kept for the port that subnets with DHCP make by themselves; use another."
         )
-    if list_of(changes, "security_groups"):
-        group = str(list_of(changes, "security_groups")[0])
-        raise NotFoundError(f"Security group {group} does not exist.", kind="SecurityGroupNotFound")
     if "binding:profile" in changes:
         profile = changes["binding:profile"]
         values["binding_profile"] = dump(profile if isinstance(profile, Mapping) else {})

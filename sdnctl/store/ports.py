@@ -20,7 +20,7 @@ from sdnctl import runtime
 from sdnctl.errors import ConflictError, ForbiddenError
 from sdnctl.model.port import DHCP_OWNER, PortStatus
 from sdnctl.model.request import Object
-from sdnctl.store import fixed_ips, port_values, ranges, tables
+from sdnctl.store import fixed_ips, port_groups, port_values, ranges, tables
 from sdnctl.store.bodies import list_of, new_id, owner, refuse_unknown, text_of
 from sdnctl.store.fixed_ips import FixedIps
 from sdnctl.store.labels import delete_tags, insert_tags
@@ -28,7 +28,7 @@ from sdnctl.store.objects import NETWORK, PORT, dump, is_service
 from sdnctl.store.space import Space
 from sdnctl.store.write import Write, may_see_network, owns
 
-_CHANGED: Final = frozenset({*port_values.ATTRIBUTES, "mac_address", "fixed_ips"})
+_CHANGED: Final = frozenset({*port_values.ATTRIBUTES, "mac_address", "fixed_ips", "security_groups"})
 _CREATED: Final = frozenset({*_CHANGED, "project_id", "network_id", "tags"})
 _SERVICE: Final = "network:"
 _INSTANCES: Final = ("compute:", "baremetal:")
@@ -47,15 +47,17 @@ def create(write: Write, bodies: Sequence[Mapping[str, object]]) -> list[str]:
         refuse_unknown(body, _CREATED)
         _require_network_use(write, network)
         _require_own_network(write, network, body, {})
+    groups = port_groups.chosen(write, bodies, networks)
     spaces = {network_id: Space(write, network_id) for network_id in networks}
     for body in runtime.in_slices(bodies):
         _reserve_named(spaces[str(body["network_id"])], body)
     left = Counter(str(body["network_id"]) for body in bodies)
     rows: list[dict[str, object]] = []
     addresses: list[dict[str, object]] = []
-    for body in runtime.in_slices(bodies):
+    for body, own_groups in runtime.in_slices(zip(bodies, groups, strict=True)):
         network_id = str(body["network_id"])
         row, fixed = _new_row(write, networks[network_id], spaces[network_id], body, left[network_id])
+        row["security_groups"] = dump(own_groups)
         left[network_id] -= 1
         rows.append(row)
         addresses += fixed
@@ -74,6 +76,7 @@ def change(write: Write, port_id: str, changes: Mapping[str, object], if_match: 
         )
     _require_own_network(write, network, changes, port)
     values = port_values.changed(write, port, changes)
+    values.update(port_groups.changed(write, port, changes, values))
     mac = str(port["mac_address"])
     space = Space(write, network.id)
     if "mac_address" in changes and port_values.mac(changes["mac_address"]) != mac:
@@ -125,18 +128,20 @@ def claim(write: Write, port_id: str, if_match: int | None) -> tuple[Row[Any], O
 
 
 def insert_rows(write: Write, rows: list[dict[str, object]], addresses: list[dict[str, object]]) -> None:
-    """Insert new ports, whose keys are given here, and their addresses."""
+    """Insert new ports, whose keys are given here, their addresses, and their places in their groups."""
     for row, key in zip(rows, write.keys(PORT, len(rows)), strict=True):
         row["key"] = key
         write.created(PORT, str(row["id"]))
     write.insert(tables.ports, rows)
     if addresses:
         write.insert(tables.addresses, addresses)
+    port_groups.insert(write, rows)
 
 
 def delete_rows(write: Write, ids: Sequence[str]) -> None:
     """Delete tracked ports with all they have."""
     write.connection.execute(delete(tables.addresses).where(tables.addresses.c.port_id.in_(ids)))
+    port_groups.remove(write, ids)
     write.connection.execute(delete(tables.ports).where(_port.id.in_(ids)))
     delete_tags(write, ids)
 

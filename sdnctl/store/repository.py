@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The store: what REST and the follower of the journal call. It opens the database and runs each call in a transaction.
 
-What an object means is in `networks`, `subnets`, `ports`, `hosts` and `identity`; this module only brings a call, a
+What an object means is in the module of its kind (`networks`, `subnets`, `ports`, ...); this one only brings a call, a
 transaction and those together, the same way for every kind.
 """
 
@@ -22,12 +22,26 @@ from sdnctl.model.contents import Change, Contents, Item
 from sdnctl.model.ids import Revision
 from sdnctl.model.port import PortStatus
 from sdnctl.model.request import Context, Object, Query, Written
-from sdnctl.store import contents, hosts, identity, labels, listing, networks, ports, quotas, subnets, tables
+from sdnctl.store import (
+    address_groups,
+    contents,
+    hosts,
+    identity,
+    labels,
+    listing,
+    networks,
+    ports,
+    quotas,
+    security_groups,
+    security_rules,
+    subnets,
+    tables,
+)
 from sdnctl.store.authentication import Authentication, admin_secret, has_admin, insert_admin
 from sdnctl.store.bodies import list_of
 from sdnctl.store.database import Database
 from sdnctl.store.migrate import migrate
-from sdnctl.store.objects import KINDS
+from sdnctl.store.objects import KINDS, SECURITY_GROUP
 from sdnctl.store.settings import Settings
 from sdnctl.store.write import Write
 
@@ -42,6 +56,9 @@ _CREATE: Final[Mapping[str, Create]] = {
     "network": networks.create,
     "subnet": subnets.create,
     "port": ports.create,
+    "security_group": security_groups.create,
+    "security_group_rule": security_rules.create,
+    "address_group": address_groups.create,
     "host": hosts.create,
     "project": identity.create_projects,
     "token": identity.create_tokens,
@@ -50,6 +67,8 @@ _UPDATE: Final[Mapping[str, Update]] = {
     "network": networks.change,
     "subnet": subnets.change,
     "port": ports.change,
+    "security_group": security_groups.change,
+    "address_group": address_groups.change,
     "host": hosts.change,
     "project": identity.change_project,
     "token": identity.change_token,
@@ -58,6 +77,9 @@ _DELETE: Final[Mapping[str, Delete]] = {
     "network": networks.remove,
     "subnet": subnets.remove,
     "port": ports.remove,
+    "security_group": security_groups.remove,
+    "security_group_rule": security_rules.remove,
+    "address_group": address_groups.remove,
     "host": hosts.remove,
     "project": identity.remove_project,
     "token": identity.remove_token,
@@ -66,6 +88,8 @@ _CLAIM: Final[Mapping[str, Claim]] = {
     "network": networks.claim,
     "subnet": subnets.claim,
     "port": ports.claim,
+    "security_group": security_groups.claim,
+    "address_group": address_groups.claim,
     "host": hosts.claim,
     "project": identity.claim_project,
     "token": identity.claim_token,
@@ -157,6 +181,8 @@ class Store:
                 found += wanted.render(connection, rows, self._settings)
             return found
 
+        if kind == SECURITY_GROUP.name:
+            self._ensure_default_group(ctx)
         is_long = not query.limit or query.limit > _ROWS
         found = self._database.snapshot(work) if is_long else self._database.read(work)
         if query.reverse and query.limit:
@@ -254,6 +280,16 @@ class Store:
         for listener in self._listeners:
             listener(revision)
         return Written(revision, objects)
+
+    def _ensure_default_group(self, ctx: Context) -> None:
+        """Who looks at their groups finds the default one, be they never so new."""
+
+        def work(write: Write) -> list[str]:
+            security_groups.ensure_default(write, ctx.project_id)
+            return []
+
+        if ctx.project_id and not self._database.read(lambda at: security_groups.default_of(at, ctx.project_id)):
+            self._write(ctx, SECURITY_GROUP.name, work)
 
     def _tag(
         self,

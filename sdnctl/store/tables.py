@@ -4,10 +4,12 @@
 What a query filters or sorts by is a column; what is only ever read as a whole is JSON in a text column, and "" there
 means empty, so that the usual row costs no parsing. Times are text (`2026-11-20T15:50:04Z`), which sorts by itself.
 
-Three things stand twice, and one function writes both places of each: an object's tags (`tags` in its own row for
+Five things stand twice, and one function writes both places of each: an object's tags (`tags` in its own row for
 reading, the table `tags` for filters), a port's addresses (`ports.fixed_ips` for reading, `addresses` for uniqueness
-and filters), and a network's segment (its three provider columns, and `segment`, whose unique key is what two
-transactions that want the same VLAN or VNI meet at).
+and filters), a port's groups (`ports.security_groups` for reading, `port_security_groups` for filters and so that no
+group in use is deleted), a rule's meaning (its columns, and `form`, of which a group has each but once), and a
+network's segment (its three provider columns, and `segment`, whose unique key is what two transactions that want the
+same VLAN or VNI meet at).
 
 A change here needs a migration; a test compares the two.
 """
@@ -28,6 +30,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 metadata: Final = MetaData(
@@ -79,6 +82,7 @@ counters = Table(
     Column("network_key", BigInteger, nullable=False),
     Column("port_key", BigInteger, nullable=False),
     Column("host_key", BigInteger, nullable=False),
+    Column("group_key", BigInteger, nullable=False, server_default=text("0")),
 )
 """One row. Whoever writes updates it last, and holds it until the commit: so revisions appear in commit order."""
 
@@ -189,6 +193,7 @@ ports = Table(
     Column("plug_host", String(255), ForeignKey("hosts.name")),
     _text("plug_type", 32, nullable=True),
     _text("plug_interface", 15, nullable=True),
+    Column("security_groups", Text, nullable=False, server_default=text("''")),
     UniqueConstraint("network_id", "mac_address"),
     UniqueConstraint("plug_host", "plug_interface"),
     Index(None, "project_id"),
@@ -208,6 +213,69 @@ addresses = Table(
     Index(None, "subnet_id", "position"),
 )
 """Who has which address. `position` grows with the address inside one subnet (`sdnctl.store.ranges.position`)."""
+
+security_groups = Table(
+    "security_groups",
+    metadata,
+    _id(),
+    Column("key", Integer, nullable=False, unique=True),
+    _text("project_id"),
+    _text("name"),
+    *_standard(),
+    _flag("stateful"),
+    Column("default_of", String(255), unique=True),
+    Index(None, "project_id"),
+    Index(None, "name"),
+)
+"""`default_of` is the project whose default group it is, so that two transactions cannot make it two."""
+
+address_groups = Table(
+    "address_groups",
+    metadata,
+    _id(),
+    Column("key", Integer, nullable=False, unique=True),
+    _text("project_id"),
+    _text("name"),
+    _text("description", 1024),
+    _text("created_at", TIME_LENGTH),
+    _text("updated_at", TIME_LENGTH),
+    Column("revision_number", BigInteger, nullable=False),
+    _json("addresses"),
+    Index(None, "project_id"),
+    Index(None, "name"),
+)
+
+security_group_rules = Table(
+    "security_group_rules",
+    metadata,
+    _id(),
+    Column("security_group_id", String(UUID_LENGTH), ForeignKey("security_groups.id"), nullable=False),
+    _text("project_id"),
+    _text("description"),
+    _text("created_at", TIME_LENGTH),
+    _text("updated_at", TIME_LENGTH),
+    Column("revision_number", BigInteger, nullable=False),
+    _text("direction", 8),
+    _text("ethertype", 4),
+    _text("protocol", 16, nullable=True),
+    Column("port_range_min", Integer),
+    Column("port_range_max", Integer),
+    _text("remote_ip_prefix", 64, nullable=True),
+    _text("normalized_cidr", 64, nullable=True),
+    Column("remote_group_id", String(UUID_LENGTH), ForeignKey("security_groups.id"), index=True),
+    Column("remote_address_group_id", String(UUID_LENGTH), ForeignKey("address_groups.id"), index=True),
+    _text("established", 8),
+    _text("form", 128),
+    UniqueConstraint("security_group_id", "form"),
+    Index(None, "project_id"),
+)
+
+port_security_groups = Table(
+    "port_security_groups",
+    metadata,
+    Column("port_id", String(UUID_LENGTH), ForeignKey("ports.id"), primary_key=True),
+    Column("group_id", String(UUID_LENGTH), ForeignKey("security_groups.id"), primary_key=True, index=True),
+)
 
 tags = Table(
     "tags",

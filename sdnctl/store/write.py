@@ -34,8 +34,17 @@ from sdnctl.store.objects import KINDS, Kind, is_service
 from sdnctl.store.settings import Settings
 
 WRITERS: Final = frozenset({"admin", "manager", "member", "service"})
-MOST_KEYS: Final[Mapping[str, int]] = {"network": 2**24 - 1, "port": 2**31 - 1, "host": 2**16 - 1}
+MOST_KEYS: Final[Mapping[str, int]] = {
+    "network": 2**24 - 1,
+    "port": 2**31 - 1,
+    "host": 2**16 - 1,
+    "security_group": 2**30,
+    "address_group": 2**30,
+}
 """The largest key of each kind. When all have been used once, the unused ones of the past come again."""
+
+_SHARED: Final = frozenset({"security_group", "address_group"})
+"""Kinds that take their keys from one series, called `group`."""
 
 _ROWS: Final = 50
 """So many rows are inserted between two moments at which other tasks may run."""
@@ -103,6 +112,19 @@ class Write:
         """The row, which nobody else changes until the commit."""
         return self.connection.execute(select(table).where(table.c.id == object_id).with_for_update()).first()
 
+    def hold(self, kind: Kind, ids: Iterable[str]) -> list[str]:
+        """The ids, once each and sorted: the caller sees all of them, and nobody deletes one until the commit."""
+        wanted = sorted(set(ids))
+        query = select(kind.table.c.id).where(kind.table.c.id.in_(wanted)).order_by(kind.table.c.id)
+        condition = kind.visible_to(self.ctx)
+        if condition is not None:
+            query = query.where(condition)
+        found = set(self.connection.execute(query.with_for_update(read=True, key_share=True)).scalars())
+        for object_id in wanted:
+            if object_id not in found:
+                raise kind.not_found(object_id)
+        return wanted
+
     def see(self, kind: Kind, object_id: str, if_match: int | None) -> Object:
         """The object that is to be changed, if the caller sees it and it is still as they know it."""
         found = kind.one(self.connection, self.settings, self.ctx, object_id)
@@ -162,12 +184,13 @@ class Write:
     def keys(self, kind: Kind, count: int) -> list[int]:
         """Keys that no object of the kind has, nor has had lately. From here on others wait for this transaction."""
         most = MOST_KEYS[kind.name]
-        key = kind.table.c["key"]
+        series, kinds = ("group", _SHARED) if kind.name in _SHARED else (kind.name, {kind.name})
         taken: list[int] = []
         while len(taken) < count:
-            last = self.connection.execute(_take[f"{kind.name}_key"], {"count": count - len(taken)}).scalar_one()
+            last = self.connection.execute(_take[f"{series}_key"], {"count": count - len(taken)}).scalar_one()
             fresh = [(number - 1) % most + 1 for number in range(last - (count - len(taken)) + 1, last + 1)]
-            if last > most:
+            for name in kinds if last > most else ():
+                key = KINDS[name].table.c["key"]
                 used = set(self.connection.execute(select(key).where(key.in_(fresh))).scalars())
                 fresh = [number for number in fresh if number not in used]
             taken += fresh
@@ -185,6 +208,8 @@ class Write:
             if old is None and new is None:
                 continue
             difference = _difference(old, new)
+            # Rules are objects with entries of their own; a group of a thousand would repeat them all at each change.
+            difference.pop("security_group_rules", None)
             if old is not None and new is not None:
                 if not difference and key not in self._touched and self._hanging.get(key) not in changes:
                     continue

@@ -7,8 +7,10 @@ from sdnctl import apps
 from sdnctl.flows.wire import encode
 from sdnctl.model.views import (
     FloodChunk,
+    GroupView,
     HostView,
     LocalPort,
+    Member,
     Neighbour,
     NetworkView,
     Station,
@@ -32,9 +34,13 @@ def compile_view(view: View | None) -> Compiled:
         case FloodChunk():
             flows = apps.chunk(view)
         case LocalPort():
-            return Compiled(tuple(map(encode, apps.port(view))), apps.port_meters(view))
+            return Compiled(tuple(map(encode, apps.port(view))), apps.port_meters(view), apps.port_zone(view))
         case Neighbour():
             flows = apps.neighbour(view)
         case Station():
             flows = apps.station(view)
+        case GroupView():
+            flows = apps.group(view)
+        case Member():
+            flows = apps.member(view)
     return Compiled(tuple(map(encode, flows)))

@@ -28,6 +28,7 @@ from sdnctl.model.host import Host, HostFacts, PlugSpec
 from sdnctl.model.ids import Revision
 from sdnctl.model.network import Network, Subnet
 from sdnctl.model.port import Plug, Port, PortStatus
+from sdnctl.model.security import AddressGroup, SecurityGroup
 from sdnctl.sync import host as host_task
 from sdnctl.sync.compile import compile_view
 from sdnctl.sync.host import HostTask, State
@@ -140,6 +141,10 @@ class Fabric:
         """Load the intent completely, then begin to look at the hosts."""
         self._store.on_commit(self.notify)
         contents = self._store.load()
+        for group in contents.security_groups:
+            self.world.put_group(group)
+        for addresses in contents.address_groups:
+            self.world.put_address_group(addresses)
         for network in contents.networks:
             self.world.put_network(network)
         for subnet in contents.subnets:
@@ -221,6 +226,10 @@ class Fabric:
                 world.put_network(model)
             case Subnet():
                 world.put_subnet(model)
+            case SecurityGroup():
+                world.put_group(model)
+            case AddressGroup():
+                world.put_address_group(model)
             case Port():
                 old = world.ports.get(object_id)
                 world.put_port(model)
@@ -234,6 +243,10 @@ class Fabric:
                 world.remove_network(object_id)
             case None if kind == "subnet":
                 world.remove_subnet(object_id)
+            case None if kind == "security_group":
+                world.remove_group(object_id)
+            case None if kind == "address_group":
+                world.remove_address_group(object_id)
             case None:
                 gone = world.ports.get(object_id)
                 if gone is not None and gone.plug is not None:
@@ -611,9 +624,14 @@ class Fabric:
         object_id = self.world.by_key(kind, owner.key)
         described |= {"app": owner.app.name.lower(), "object_type": kind, "object": object_id}
         described |= {"project_id": None, "name": None, "reason": reason.name.lower() if reason else None}
-        model: Host | Network | Port | None = None
+        model: Host | Network | Port | SecurityGroup | None = None
         if object_id is not None:
-            tables = {Kind.HOST: self.world.hosts, Kind.NETWORK: self.world.networks, Kind.PORT: self.world.ports}
+            tables = {
+                Kind.HOST: self.world.hosts,
+                Kind.NETWORK: self.world.networks,
+                Kind.PORT: self.world.ports,
+                Kind.GROUP: self.world.groups,
+            }
             model = tables[owner.kind].get(object_id)  # type: ignore[attr-defined]
         if model is not None:
             described["name"] = model.name
@@ -624,6 +642,6 @@ class Fabric:
         return described
 
 
-KINDS: Final = ("host", "network", "subnet", "port")
+KINDS: Final = ("host", "network", "subnet", "security_group", "address_group", "port")
 """In the order in which changes of one batch are put into the world."""
 VIEWS: Final = ("desired", "installed", "difference")

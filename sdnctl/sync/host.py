@@ -313,6 +313,7 @@ class HostTask:
     def _apply(self, connection: Connection, delta: Delta) -> None:
         before = [wire.meter_add(meter) for _, meter in delta.meters_add]
         before += [wire.meter_modify(meter) for _, meter in delta.meters_modify]
+        before += [wire.flush_zone(zone) for _, zone in delta.flush]
         bundle: list[bytes] = []
         for _, flow in runtime.in_slices(delta.remove):
             bundle.append(wire.delete_message(flow.key, flow.cookie, EXACT))
@@ -326,6 +327,7 @@ class HostTask:
         sources: list[tuple[Unit | None, str]] = [
             (unit, f"meter {meter.id}") for unit, meter in (*delta.meters_add, *delta.meters_modify)
         ]
+        sources += [(unit, f"flushing zone {zone}") for unit, zone in delta.flush]
         flows = (*delta.remove, *delta.put)
         now = runtime.monotonic()
         refused: set[Unit] = set()

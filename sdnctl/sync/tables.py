@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from sdnctl import runtime
-from sdnctl.flows.pipeline import COOKIE_MAGIC
+from sdnctl.flows.pipeline import COOKIE_MAGIC, Table
 from sdnctl.flows.wire import MeterSpec, WireFlow
 from sdnctl.sync.units import Unit
 
@@ -35,6 +35,8 @@ class Compiled:
 
     flows: tuple[WireFlow, ...] = ()
     meters: tuple[MeterSpec, ...] = ()
+    zone: int | None = None
+    """The connection tracker's zone that the unit has for itself."""
 
 
 NOTHING: Final = Compiled()
@@ -46,12 +48,16 @@ class Delta:
 
     meters_add: list[tuple[Unit, MeterSpec]] = field(default_factory=list)
     meters_modify: list[tuple[Unit, MeterSpec]] = field(default_factory=list)
+    flush: list[tuple[Unit, int]] = field(default_factory=list)
+    """Zones that a unit takes over: it must not inherit what another one's connections may do."""
     put: list[tuple[Unit, WireFlow]] = field(default_factory=list)
     remove: list[tuple[Unit | None, WireFlow]] = field(default_factory=list)
     meters_remove: list[int] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return bool(self.meters_add or self.meters_modify or self.put or self.remove or self.meters_remove)
+        return bool(
+            self.meters_add or self.meters_modify or self.flush or self.put or self.remove or self.meters_remove
+        )
 
 
 class Tables:
@@ -77,6 +83,8 @@ class Tables:
         kept: set[bytes] = set()
         meters = {**have_meters, **{number: spec for number, (_, spec) in self._meters.items()}}
         for unit, compiled in runtime.in_slices(want.items()):
+            if compiled.zone is not None and not _holds_zone(compiled, have):
+                delta.flush.append((unit, compiled.zone))
             for flow in compiled.flows:
                 kept.add(flow.key)
                 if have.get(flow.key) != flow:
@@ -102,6 +110,8 @@ class Tables:
             old = self.units.get(unit, NOTHING)
             if old == new:
                 continue
+            if new.zone is not None and new.zone != old.zone:
+                delta.flush.append((unit, new.zone))
             before = {flow.key: flow for flow in old.flows}
             for flow in new.flows:
                 if before.pop(flow.key, None) != flow:
@@ -139,6 +149,11 @@ class Tables:
                 self._flow_count += len(new.flows)
                 for meter in new.meters:
                     self._meters[meter.id] = (unit, meter)
+
+
+def _holds_zone(compiled: Compiled, have: Mapping[bytes, WireFlow]) -> bool:
+    """Whether the unit had its zone already: the flow that says so, the first one of all, was read back unchanged."""
+    return any(flow.table == Table.CLASSIFY and have.get(flow.key) == flow for flow in compiled.flows)
 
 
 def by_key(flows: Iterable[WireFlow]) -> dict[bytes, WireFlow]:

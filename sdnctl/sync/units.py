@@ -24,6 +24,10 @@ class UnitKind(enum.IntEnum):
     NEIGHBOUR = 6
     STATION = 7
     """`id` is the network's, `number` the MAC."""
+    GROUP = 8
+    """`id` is the security group's."""
+    MEMBER = 9
+    """`id` is the network's, `number` the address (`pack_prefix`)."""
 
 
 class Unit(NamedTuple):
@@ -35,3 +39,15 @@ class Unit(NamedTuple):
 
 
 HOST_UNIT = Unit(UnitKind.HOST)
+
+
+def pack_prefix(version: int, address: int, mask: int) -> int:
+    """A prefix as one number: version, length and address."""
+    return address << 9 | mask.bit_count() << 1 | (version == 6)
+
+
+def unpack_prefix(number: int) -> tuple[int, int, int]:
+    """Version, address and mask."""
+    version, bits = (6, 128) if number & 1 else (4, 32)
+    length = number >> 1 & 0xFF
+    return version, number >> 9, (1 << bits) - (1 << bits - length)

@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple, TypeVar
 
 from netaddr import EUI
 
@@ -29,22 +29,32 @@ from sdnctl import runtime
 from sdnctl.apps import leases
 from sdnctl.model.addresses import link_local, sources_of
 from sdnctl.model.host import Host, HostFacts, Interface
-from sdnctl.model.ids import Ofport, Revision
+from sdnctl.model.ids import GroupKey, Ofport, Revision
 from sdnctl.model.network import Network, NetworkType, Subnet
 from sdnctl.model.port import DHCP_OWNER, Port
+from sdnctl.model.security import AddressGroup, Direction, Established, SecurityGroup
 from sdnctl.model.views import (
     CHUNK,
+    Clause,
+    Filtered,
+    Filtering,
     FloodChunk,
+    GroupAddress,
+    GroupRule,
+    GroupView,
     HostView,
     LocalPort,
+    Member,
     Neighbour,
     NetworkView,
     Station,
     TunnelPeer,
 )
-from sdnctl.sync.units import HOST_UNIT, Unit, UnitKind
+from sdnctl.sync.units import HOST_UNIT, Unit, UnitKind, pack_prefix, unpack_prefix
 
-View = HostView | TunnelPeer | NetworkView | FloodChunk | LocalPort | Neighbour | Station
+View = HostView | TunnelPeer | NetworkView | FloodChunk | LocalPort | Neighbour | Station | GroupView | Member
+
+_Key = TypeVar("_Key", int, str)
 
 NO_INTERFACES: Final[Mapping[str, Interface]] = {}
 
@@ -75,6 +85,14 @@ PRESUMED: Final = ""
 """Interface name of a claim that nobody has made yet."""
 
 
+class _Use(NamedTuple):
+    """How a rule asks who is in a remote group."""
+
+    direction: Direction
+    version: int
+    keeps: bool
+
+
 @dataclass(slots=True)
 class _NetworkIndex:
     """What is served in one network."""
@@ -89,6 +107,14 @@ class _NetworkIndex:
     """MAC -> the served ports that may use it."""
     open_ports: set[str] = field(default_factory=set)
     """Served ports with port security off."""
+    users: dict[str, dict[str, set[str]]] = field(default_factory=dict)
+    """host -> security group -> the ports with an ofport there that have it."""
+    members: dict[str, set[str]] = field(default_factory=dict)
+    """security group -> served ports that have it."""
+    addresses: dict[int, set[str]] = field(default_factory=dict)
+    """Packed prefix -> the members of whatever group that use it."""
+    wanted: dict[str, dict[str, frozenset[_Use]]] = field(default_factory=dict)
+    """host -> security group -> how rules of the host's ports ask for that group's members."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +125,10 @@ class _Served:
     binding: Binding | None
     macs: tuple[int, ...]
     is_open: bool
+    groups: tuple[str, ...] = ()
+    """Security groups that filter it."""
+    addresses: tuple[int, ...] = ()
+    """What it uses as a member of them, packed."""
 
 
 class World:
@@ -113,6 +143,16 @@ class World:
         self.networks: dict[str, Network] = {}
         self.subnets: dict[str, Subnet] = {}
         self.ports: dict[str, Port] = {}
+        self.groups: dict[str, SecurityGroup] = {}
+        self.address_groups: dict[str, AddressGroup] = {}
+        self._wants: dict[str, frozenset[tuple[str, _Use]]] = {}
+        """security group -> which remote groups its rules ask for, and how."""
+        self._named_by: dict[str, set[str]] = defaultdict(set)
+        """security or address group -> the security groups whose rules name it."""
+        self._ports_with: dict[str, set[str]] = defaultdict(set)
+        """security group -> ports that have it, served or not."""
+        self._used_on: dict[str, dict[str, set[str]]] = defaultdict(dict)
+        """security group -> host -> networks in which a port there has it."""
         self.bindings: dict[str, Binding] = {}
         self.facts: dict[str, HostFacts] = {}
         self.on_dirty: Callable[[str], None] = lambda _host_id: None
@@ -212,6 +252,10 @@ class World:
         self._by_key["port", port.key] = port.id
         self._ports_of[port.network_id].add(port.id)
         self._leases.pop(port.id, None)
+        for group_id in old.security_groups if old else ():
+            self._ports_with[group_id].discard(port.id)
+        for group_id in port.security_groups:
+            self._ports_with[group_id].add(port.id)
         self._plug_changed(old, port)
         if DHCP_OWNER in (port.device_owner, old.device_owner if old else ""):
             self._servers[port.network_id].discard(port.id)
@@ -228,11 +272,42 @@ class World:
         del self._by_key["port", port.key]
         self._ports_of[port.network_id].discard(port_id)
         self._leases.pop(port_id, None)
+        for group_id in port.security_groups:
+            self._ports_with[group_id].discard(port_id)
+            if not self._ports_with[group_id]:
+                del self._ports_with[group_id]
         self._plug_changed(port, None)
         if port.device_owner == DHCP_OWNER:
             self._servers[port.network_id].discard(port_id)
             self._subnet_changed(port.network_id)
         self._resolve(port_id, changed=True)
+
+    def put_group(self, group: SecurityGroup) -> None:
+        """A security group or one of its rules was added or changed."""
+        old = self.groups.get(group.id)
+        self.groups[group.id] = group
+        self._by_key["group", group.key] = group.id
+        self._rules_changed(old, group)
+        if old is None or (old.key, old.stateful) != (group.key, group.stateful):
+            self._group_is_another(group.id)
+
+    def remove_group(self, group_id: str) -> None:
+        """A security group was removed. Should a port still have it, that allows nothing."""
+        old = self.groups.pop(group_id, None)
+        if old is not None:
+            del self._by_key["group", old.key]
+            self._rules_changed(old, None)
+            self._group_is_another(group_id)
+
+    def put_address_group(self, group: AddressGroup) -> None:
+        """An address group was added or changed."""
+        self.address_groups[group.id] = group
+        self._remote_changed(group.id)
+
+    def remove_address_group(self, group_id: str) -> None:
+        """An address group was removed."""
+        if self.address_groups.pop(group_id, None) is not None:
+            self._remote_changed(group_id)
 
     # --- facts --------------------------------------------------------------------------------------------------
 
@@ -301,8 +376,12 @@ class World:
         for other in self.hosts:
             if other != host_id:
                 yield Unit(UnitKind.PEER, other)
+        groups: set[str] = set()
         for network_id in self._networks_on[host_id]:
             yield from self._network_units(network_id, host_id)
+            groups.update(self._indexes[network_id].users.get(host_id, ()))
+        for group_id in groups:
+            yield Unit(UnitKind.GROUP, group_id)
 
     def view(self, host_id: str, unit: Unit) -> View | None:
         """What the apps compute the unit's flows from; None when the unit has none on this host."""
@@ -324,6 +403,8 @@ class World:
                 return self._local_port(host_id, unit.id)
             case UnitKind.NEIGHBOUR:
                 return self._neighbour(host_id, unit.id)
+            case UnitKind.GROUP:
+                return self._group_view(unit.id) if host_id in self._used_on.get(unit.id, ()) else None
         network, index = self.networks.get(unit.id), self._indexes.get(unit.id)
         if network is None or index is None or host_id not in index.present:
             return None
@@ -335,7 +416,10 @@ class World:
                 if not chunk:
                     return None
                 open_ones = (ofport for ofport, port_id in chunk.items() if port_id in index.open_ports)
-                return FloodChunk(network.key, unit.number, tuple(sorted(chunk)), tuple(sorted(open_ones)))
+                filtered = tuple(self._filtered(host_id, chunk))
+                return FloodChunk(network.key, unit.number, tuple(sorted(chunk)), tuple(sorted(open_ones)), filtered)
+            case UnitKind.MEMBER:
+                return self._member(host_id, network, index, unit.number)
             case _:
                 return self._station(host_id, network, index, unit.number)
 
@@ -360,7 +444,7 @@ class World:
         return self._refused.get(host_id, {})
 
     def by_key(self, kind: str, key: int) -> str | None:
-        """The id of the `host`, `network` or `port` with this key."""
+        """The id of the `host`, `network`, `port` or (security) `group` with this key."""
         return self._by_key.get((kind, key))
 
     def networks_on(self, host_id: str) -> tuple[str, ...]:
@@ -520,8 +604,16 @@ class World:
         if binding is None and port.device_owner != DHCP_OWNER:
             return None
         macs = {int(port.mac), *(int(pair.mac) for pair in port.allowed_address_pairs)} if binding else set()
+        groups = port.security_groups if binding and port.port_security_enabled else ()
+        # Who may send from anywhere is a router, not everybody: a whole address space is nobody's membership.
+        sources = (one for one in sources_of(port) if one.mask) if groups else ()
         return _Served(
-            port.network_id, binding, tuple(sorted(macs)), binding is not None and not port.port_security_enabled
+            port.network_id,
+            binding,
+            tuple(sorted(macs)),
+            binding is not None and not port.port_security_enabled,
+            groups,
+            tuple({pack_prefix(one.version, one.address, one.mask): None for one in sources}),
         )
 
     def _change(self, port_id: str, old: _Served | None, new: _Served | None) -> None:
@@ -540,6 +632,11 @@ class World:
             self._mark(host_id, Unit(UnitKind.NEIGHBOUR, port_id))
             for mac in touched_macs:
                 self._mark(host_id, Unit(UnitKind.STATION, network_id, mac))
+            if host_id in index.wanted:
+                for number in {*(old.addresses if old else ()), *(new.addresses if new else ())}:
+                    self._mark(host_id, Unit(UnitKind.MEMBER, network_id, number))
+        for host_id in {side.binding.host_id for side in (old, new) if side and side.binding}:
+            self._update_wanted(host_id, network_id, index)
         for side in (old, new):
             if side is not None and side.binding is not None and side.binding.ofport is not None:
                 self._mark(side.binding.host_id, Unit(UnitKind.PORT, port_id))
@@ -560,6 +657,10 @@ class World:
 
     def _unindex(self, port_id: str, old: _Served, index: _NetworkIndex, touched_macs: set[int]) -> None:
         del self._served[port_id]
+        for group_id in old.groups:
+            _drop(index.members, group_id, port_id)
+        for number in old.addresses:
+            _drop(index.addresses, number, port_id)
         index.known.discard(port_id)
         index.open_ports.discard(port_id)
         for mac in old.macs:
@@ -573,6 +674,8 @@ class World:
         if ofport is not None:
             if self._at_ofport[host_id].get(ofport) == port_id:
                 del self._at_ofport[host_id][ofport]
+            for group_id in old.groups:
+                self._unuse(host_id, old.network_id, index, group_id, port_id)
             chunk = index.chunks[host_id].get(ofport // CHUNK, {})
             if chunk.get(ofport) == port_id:
                 del chunk[ofport]
@@ -585,6 +688,10 @@ class World:
 
     def _index(self, port_id: str, new: _Served, index: _NetworkIndex, touched_macs: set[int]) -> None:
         self._served[port_id] = new
+        for group_id in new.groups:
+            index.members.setdefault(group_id, set()).add(port_id)
+        for number in new.addresses:
+            index.addresses.setdefault(number, set()).add(port_id)
         index.known.add(port_id)
         if new.is_open:
             index.open_ports.add(port_id)
@@ -599,6 +706,8 @@ class World:
         if ofport is None:
             return
         self._at_ofport[host_id][ofport] = port_id
+        for group_id in new.groups:
+            self._use(host_id, new.network_id, index, group_id, port_id)
         if ofport // CHUNK not in chunks:
             chunks[ofport // CHUNK] = {}
             self._mark(host_id, Unit(UnitKind.NETWORK, new.network_id))
@@ -615,6 +724,9 @@ class World:
             yield Unit(UnitKind.NEIGHBOUR, port_id)
         for mac in index.stations:
             yield Unit(UnitKind.STATION, network_id, mac)
+        asked = {port_id for group_id in index.wanted.get(host_id, ()) for port_id in index.members.get(group_id, ())}
+        for number in {number for port_id in asked for number in self._served[port_id].addresses}:
+            yield Unit(UnitKind.MEMBER, network_id, number)
 
     def _mark(self, host_id: str, unit: Unit) -> None:
         if host_id in self.hosts:
@@ -646,6 +758,88 @@ class World:
     def _forget_leases(self, network_id: str) -> None:
         for port_id in self._ports_of[network_id]:
             self._leases.pop(port_id, None)
+
+    # --- security groups ----------------------------------------------------------------------------------------
+
+    def _use(self, host_id: str, network_id: str, index: _NetworkIndex, group_id: str, port_id: str) -> None:
+        """A local port has a group."""
+        index.users.setdefault(host_id, {}).setdefault(group_id, set()).add(port_id)
+        networks = self._used_on[group_id].setdefault(host_id, set())
+        if not networks:
+            self._mark(host_id, Unit(UnitKind.GROUP, group_id))
+        networks.add(network_id)
+
+    def _unuse(self, host_id: str, network_id: str, index: _NetworkIndex, group_id: str, port_id: str) -> None:
+        """A local port has a group no more."""
+        users = index.users[host_id]
+        _drop(users, group_id, port_id)
+        if group_id in users:
+            return
+        if not users:
+            del index.users[host_id]
+        _drop(self._used_on[group_id], host_id, network_id)
+        if host_id not in self._used_on[group_id]:
+            self._mark(host_id, Unit(UnitKind.GROUP, group_id))
+        if not self._used_on[group_id]:
+            del self._used_on[group_id]
+
+    def _update_wanted(self, host_id: str, network_id: str, index: _NetworkIndex) -> None:
+        """Which groups' members rules of a host's ports ask for, in one of its networks."""
+        uses: dict[str, set[_Use]] = {}
+        for group_id in index.users.get(host_id, ()):
+            for remote_id, use in self._wants.get(group_id, ()):
+                uses.setdefault(remote_id, set()).add(use)
+        new = {remote_id: frozenset(some) for remote_id, some in uses.items()}
+        old = index.wanted.get(host_id, {})
+        if new == old:
+            return
+        if new:
+            index.wanted[host_id] = new
+        else:
+            del index.wanted[host_id]
+        for remote_id in old.keys() | new.keys():
+            if old.get(remote_id) != new.get(remote_id):
+                for port_id in index.members.get(remote_id, ()):
+                    for number in self._served[port_id].addresses:
+                        self._mark(host_id, Unit(UnitKind.MEMBER, network_id, number))
+
+    def _rules_changed(self, old: SecurityGroup | None, new: SecurityGroup | None) -> None:
+        """Rules of a group came or went: its own flows, and whose members they ask for."""
+        group_id = (new or old).id  # type: ignore[union-attr]  # one of the two is given
+        for rule in old.rules if old else ():
+            remote_id = rule.remote_group_id or rule.remote_address_group_id
+            if remote_id:
+                self._named_by[remote_id].discard(group_id)
+        wants = set()
+        for rule in new.rules if new else ():
+            remote_id = rule.remote_group_id or rule.remote_address_group_id
+            if remote_id:
+                self._named_by[remote_id].add(group_id)
+            if rule.remote_group_id:
+                use = _Use(rule.direction, rule.version, rule.established is Established.KEEP)
+                wants.add((rule.remote_group_id, use))
+        had = self._wants.pop(group_id, frozenset())
+        if wants:
+            self._wants[group_id] = frozenset(wants)
+        self._group_changed(group_id)
+        if had != wants:
+            for host_id, networks in self._used_on.get(group_id, {}).items():
+                for network_id in networks:
+                    self._update_wanted(host_id, network_id, self._indexes[network_id])
+
+    def _group_changed(self, group_id: str) -> None:
+        for host_id in self._used_on.get(group_id, ()):
+            self._mark(host_id, Unit(UnitKind.GROUP, group_id))
+
+    def _remote_changed(self, remote_id: str) -> None:
+        """What rules name is another thing now."""
+        for group_id in self._named_by.get(remote_id, ()):
+            self._group_changed(group_id)
+
+    def _group_is_another(self, group_id: str) -> None:
+        """A group came, went or became another kind: its ports, and whoever names it."""
+        self._remote_changed(group_id)
+        self._reindex(self._ports_with.get(group_id, ()))
 
     # --- views --------------------------------------------------------------------------------------------------
 
@@ -685,7 +879,75 @@ class World:
             sources_of(port),
             port.port_security_enabled,
             self.lease(port_id) is not None,
+            self._filtering(port_id),
+            tuple(sorted(self.groups[one].key for one in served.groups if one in self.groups)),
         )
+
+    def _filtering(self, port_id: str) -> Filtering:
+        groups = self._served[port_id].groups
+        if not groups:
+            return Filtering.NONE
+        is_stateful = any(one in self.groups and self.groups[one].stateful for one in groups)
+        return Filtering.STATEFUL if is_stateful else Filtering.STATELESS
+
+    def _filtered(self, host_id: str, ofports: Iterable[Ofport]) -> Iterator[Filtered]:
+        """Which of a host's ofports are ports with security groups."""
+        for ofport in sorted(ofports):
+            port_id = self._at_ofport[host_id].get(ofport)
+            filtering = self._filtering(port_id) if port_id else Filtering.NONE
+            if port_id and filtering:
+                yield Filtered(ofport, self.ports[port_id].key, filtering)
+
+    def _group_view(self, group_id: str) -> GroupView | None:
+        """A rule whose remote group is unknown allows nothing."""
+        group = self.groups.get(group_id)
+        if group is None:
+            return None
+        rules: dict[GroupRule, None] = {}
+        addresses: set[tuple[GroupKey, int, int, int]] = set()
+        for rule in group.rules:
+            prefix, remote = rule.remote_prefix, None
+            remote_id = rule.remote_group_id or rule.remote_address_group_id
+            if remote_id:
+                named = self.groups.get(remote_id) or self.address_groups.get(remote_id)
+                if named is None:
+                    continue
+                remote = named.key
+                if isinstance(named, AddressGroup):
+                    addresses.update(
+                        (remote, int(one.version), int(one.first), int(one.netmask)) for one in named.addresses
+                    )
+            found = GroupRule(
+                rule.direction,
+                rule.version,
+                rule.protocol,
+                rule.port_min,
+                rule.port_max,
+                rule.established is Established.KEEP,
+                (int(prefix.first), int(prefix.netmask)) if prefix is not None else None,
+                remote,
+            )
+            rules[found] = None
+        return GroupView(group.key, tuple(rules), tuple(GroupAddress(*one) for one in sorted(addresses)))
+
+    def _member(self, host_id: str, network: Network, index: _NetworkIndex, number: int) -> Member | None:
+        wanted = index.wanted.get(host_id)
+        owners = index.addresses.get(number)
+        if not wanted or not owners:
+            return None
+        version, address, mask = unpack_prefix(number)
+        clauses = {
+            (use.direction, use.keeps, self.groups[group_id].key)
+            for owner in owners
+            for group_id in self._served[owner].groups
+            if group_id in self.groups
+            for use in wanted.get(group_id, ())
+            if use.version == version
+        }
+        if not clauses:
+            return None
+        key = min(self.ports[owner].key for owner in owners)
+        return Member(key, network.key, version, address, mask, tuple(Clause(*one) for one in sorted(clauses)))
 
     def _neighbour(self, host_id: str, port_id: str) -> Neighbour | None:
         served = self._served.get(port_id)
@@ -716,7 +978,7 @@ class World:
         if binding.host_id == host_id:
             if binding.ofport is None:
                 return None
-            return Station(port.key, network.key, mac, binding.ofport, None, None, None)
+            return Station(port.key, network.key, mac, binding.ofport, None, None, None, self._filtering(port.id))
         peer, facts = self.hosts[binding.host_id].tunnel_ip, self.facts.get(host_id)
         if network.type is not NetworkType.VXLAN or peer is None or facts is None or facts.tunnel_ofport is None:
             return None
@@ -737,3 +999,10 @@ def _certain_ofports(facts: HostFacts, switch_ports: Mapping[str, int] | None) -
             found[name] = ofport
     times = Counter(found.values())
     return {name: ofport for name, ofport in found.items() if times[ofport] == 1}
+
+
+def _drop(index: dict[_Key, set[str]], key: _Key, value: str) -> None:
+    """Take a value out of an index of sets, and the set with its last one."""
+    index[key].discard(value)
+    if not index[key]:
+        del index[key]

@@ -49,7 +49,7 @@ class Client:
 
     def make(self, kind: str, token: str = ADMIN, **values: object) -> dict[str, object]:
         """A new object of this kind, as the answer shows it."""
-        response = self.post(f"/v2.0/{kind}s", {kind: values}, token=token)
+        response = self.post(f"/v2.0/{kind.replace('_', '-')}s", {kind: values}, token=token)
         assert response.status_int == 201, response.text
         made: dict[str, object] = response.json[kind]
         return made

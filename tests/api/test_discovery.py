@@ -49,7 +49,14 @@ def test_resources_are_listed(client: Client, path: str) -> None:
 
 def test_members_are_not_told_of_what_is_for_admins(client: Client) -> None:
     listed = client.get("/v2.0/", token=MEMBER).json["resources"]
-    assert [one["name"] for one in listed] == ["network", "subnet", "port"]
+    assert [one["name"] for one in listed] == [
+        "network",
+        "subnet",
+        "port",
+        "security_group",
+        "security_group_rule",
+        "address_group",
+    ]
 
 
 def test_an_extension_alone_is_the_same_as_in_the_list(client: Client) -> None:

@@ -48,7 +48,7 @@ FILTERED = [
 @settings(max_examples=25)
 @given(value=json_values)
 def test_any_value_is_taken_or_refused_by_name(resource: Resource, attribute: Attribute, value: object) -> None:
-    response = CLIENT.post(f"/v2.0/{resource.collection}", {resource.name: {attribute.name: value}})
+    response = CLIENT.post(f"/v2.0/{resource.path}", {resource.name: {attribute.name: value}})
     if response.status_int == 201:
         return
     status, _, message = error(response)
@@ -60,7 +60,7 @@ def test_any_value_is_taken_or_refused_by_name(resource: Resource, attribute: At
 @settings(max_examples=10)
 @given(text=st.text())
 def test_any_filter_is_answered_or_refused_by_name(resource: Resource, attribute: Attribute, text: str) -> None:
-    response = CLIENT.get(f"/v2.0/{resource.collection}?{attribute.name}={quote(text)}")
+    response = CLIENT.get(f"/v2.0/{resource.path}?{attribute.name}={quote(text)}")
     if response.status_int != 200:
         status, _, message = error(response)
         assert status == 400

@@ -25,6 +25,12 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
         network = live.network(name="n", **{"provider:network_type": "vlan", "provider:physical_network": "physnet1"})
         live.make("host", **HOST_BODY)
         live.make("port", network_id=network["id"], name="p")
+        group = live.make("security_group", name="g")
+        addresses = live.make("address_group", name="a", addresses=["192.0.2.0/24"])
+        rule = {"security_group_id": group["id"], "direction": "ingress"}
+        live.make("security_group_rule", **rule, protocol="tcp", port_range_min=80, port_range_max=81)
+        live.make("security_group_rule", **rule, remote_ip_prefix="192.0.2.5/24")
+        live.make("security_group_rule", **rule, remote_address_group_id=addresses["id"])
         yield live
 
 
@@ -33,7 +39,7 @@ def examples(cloud: Live) -> dict[str, dict[str, object]]:
     """One object of each kind, as the API shows it to an admin now."""
     found = {}
     for resource in RESOURCES:
-        listed = cloud.client.get(f"/v2.0/{resource.collection}", token=cloud.admin).json[resource.collection]
+        listed = cloud.client.get(f"/v2.0/{resource.path}", token=cloud.admin).json[resource.collection]
         # The network's own DHCP port is a port too.
         found[resource.name] = next(one for one in listed if one.get("device_owner", "") == "")
     return found
@@ -82,7 +88,7 @@ def _rows(may: May) -> list[object]:
 def test_every_filter_finds_what_has_the_value_and_not_the_others(
     cloud: Live, examples: dict[str, dict[str, object]], resource: Resource, attribute: Attribute
 ) -> None:
-    path = f"/v2.0/{resource.collection}"
+    path = f"/v2.0/{resource.path}"
     example = examples[resource.name]
     match attribute.name:
         case "tags" | "tags-any":
@@ -95,6 +101,8 @@ def test_every_filter_finds_what_has_the_value_and_not_the_others(
             [fixed] = example["fixed_ips"]  # type: ignore[misc]
             terms = [f"{key}%3D{value}" for key, value in fixed.items()]
             others = ["ip_address%3D192.0.2.77", f"subnet_id%3D{NO_SUCH_ID}"]
+        case "security_groups":
+            terms, others = list(example["security_groups"]), [NO_SUCH_ID]  # type: ignore[call-overload]
         case name:
             value = example[name]
             terms = [str(value)] if value is not None else []
@@ -113,7 +121,7 @@ def test_every_filter_finds_what_has_the_value_and_not_the_others(
 def test_every_sort_key_sorts(
     cloud: Live, examples: dict[str, dict[str, object]], resource: Resource, attribute: Attribute
 ) -> None:
-    path = f"/v2.0/{resource.collection}?sort_key={attribute.name}&sort_dir="
+    path = f"/v2.0/{resource.path}?sort_key={attribute.name}&sort_dir="
     up = cloud.client.get(f"{path}asc", token=cloud.admin)
     down = cloud.client.get(f"{path}desc", token=cloud.admin)
     assert up.status_int == down.status_int == 200
@@ -129,7 +137,7 @@ def test_every_changeable_attribute_takes_what_it_is(
     example = examples[resource.name]
     token = cloud.token("red", "admin", "service") if attribute.name == "binding:profile" else cloud.admin
     body = {resource.name: {attribute.name: example[attribute.name]}}
-    response = cloud.client.put(f"/v2.0/{resource.collection}/{example['id']}", body, token=token)
+    response = cloud.client.put(f"/v2.0/{resource.path}/{example['id']}", body, token=token)
     assert response.status_int == 200, response.text
     assert response.json[resource.name][attribute.name] == example[attribute.name]
 

@@ -175,6 +175,69 @@ def test_the_cloud_layer(cloud: openstack.connection.Connection) -> None:
     assert not cloud.delete_network("n")
 
 
+def test_security_groups(cloud: openstack.connection.Connection) -> None:
+    network = cloud.network.create_network(name="n")
+    group = cloud.network.create_security_group(name="web", description="d")
+    assert (group.name, group.stateful, len(group.security_group_rules)) == ("web", True, 2)
+    assert cloud.network.find_security_group("default").name == "default"
+    assert sorted(one.name for one in cloud.network.security_groups()) == ["default", "web"]
+    servers = cloud.network.create_address_group(name="servers", addresses=["192.0.2.0/24"])
+    rule = cloud.network.create_security_group_rule(
+        security_group_id=group.id,
+        direction="ingress",
+        protocol="tcp",
+        port_range_min=80,
+        port_range_max=81,
+        remote_address_group_id=servers.id,
+    )
+    assert (rule.ether_type, rule.protocol, rule.port_range_max) == ("IPv4", "tcp", 81)
+    [icmp, ssh] = cloud.network.create_security_group_rules(
+        [
+            {"security_group_id": group.id, "direction": "ingress", "ethertype": "IPv6", "protocol": "icmp"},
+            {"security_group_id": group.id, "direction": "ingress", "remote_ip_prefix": "192.0.2.7/24"},
+        ]
+    )
+    assert [one.id for one in cloud.network.security_group_rules(protocol="tcp")] == [rule.id]
+    assert cloud.network.get_security_group_rule(ssh.id).remote_ip_prefix == "192.0.2.7/24"
+    assert len(cloud.network.get_security_group(group.id).security_group_rules) == 5
+    with pytest.raises(openstack.exceptions.ConflictException, match=icmp.id):
+        cloud.network.create_security_group_rule(
+            security_group_id=group.id, direction="ingress", ether_type="IPv6", protocol="ipv6-icmp"
+        )
+    port = cloud.network.create_port(network_id=network.id, security_group_ids=[group.id])
+    assert port.security_group_ids == [group.id]
+    assert [one.id for one in cloud.network.ports(security_groups=[group.id])] == [port.id]
+    with pytest.raises(openstack.exceptions.ConflictException, match=r"in use by ports"):
+        cloud.network.delete_security_group(group)
+    default = cloud.network.find_security_group("default")
+    assert cloud.network.create_port(network_id=network.id).security_group_ids == [default.id]
+    assert cloud.network.update_port(port, security_group_ids=[]).security_group_ids == []
+    assert cloud.network.update_security_group(group, name="www", stateful=False).stateful is False
+    assert group.add_tag(cloud.network, "a").tags == ["a"]
+    servers = cloud.network.add_addresses_to_address_group(servers, ["198.51.100.1", "2001:db8::/32"])
+    assert servers.addresses == ["192.0.2.0/24", "198.51.100.1/32", "2001:db8::/32"]
+    servers = cloud.network.remove_addresses_from_address_group(servers, ["192.0.2.0/24"])
+    assert cloud.network.get_address_group(servers.id).addresses == ["198.51.100.1/32", "2001:db8::/32"]
+    with pytest.raises(openstack.exceptions.ConflictException):
+        cloud.network.delete_address_group(servers)
+    cloud.network.delete_security_group_rule(rule)
+    cloud.network.delete_security_group(group)
+    cloud.network.delete_address_group(servers)
+    assert list(cloud.network.address_groups()) == []
+    assert [one.name for one in cloud.network.security_groups()] == ["default"]
+
+
+def test_security_groups_by_the_cloud_layer(cloud: openstack.connection.Connection) -> None:
+    group = cloud.create_security_group("web", "for the web")
+    rule = cloud.create_security_group_rule("web", 80, 81, "tcp", "192.0.2.0/24")
+    ping = cloud.create_security_group_rule("web", protocol="icmp", ethertype="IPv6", remote_group_id=group["id"])
+    shown = cloud.get_security_group("web")["security_group_rules"]
+    assert {rule["id"], ping["id"]} <= {one["id"] for one in shown}
+    assert cloud.update_security_group("web", name="www")["name"] == "www"
+    assert cloud.delete_security_group_rule(rule["id"])
+    assert cloud.delete_security_group("www")
+
+
 def test_our_own_resources_by_plain_requests(cloud: openstack.connection.Connection) -> None:
     body = {"host": {"name": "h1", "ovsdb": "tcp:192.0.2.1:6640"}}
     response = cloud.network.post("/hosts", json=body)

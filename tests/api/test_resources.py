@@ -29,6 +29,7 @@ OF_REQUESTS = {
     "net-mtu-writable",
     "tag-creation",
     "tag-ports-during-bulk-creation",
+    "port-security-groups-filtering",
     "sdnctl-projects",
     "sdnctl-tokens",
     "sdnctl-flows",

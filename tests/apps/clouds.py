@@ -10,13 +10,18 @@ from sdnctl import apps
 from sdnctl.flows.flow import Flow
 from sdnctl.flows.meters import MeterSpec
 from sdnctl.model.addresses import IPV4_MASK, IPV6_MASK, link_local
-from sdnctl.model.ids import HostKey, NetworkKey, Ofport, PortKey
+from sdnctl.model.ids import GroupKey, HostKey, NetworkKey, Ofport, PortKey
 from sdnctl.model.network import NetworkType
 from sdnctl.model.views import (
     CHUNK,
+    Clause,
+    Filtered,
+    Filtering,
     FloodChunk,
+    GroupView,
     HostView,
     LocalPort,
+    Member,
     Neighbour,
     NetworkView,
     Source,
@@ -53,6 +58,14 @@ class Guest:
     pairs: tuple[Source, ...] = ()
     same_as: int | None = None
     ipv4: bool = True
+    groups: tuple[int, ...] = ()
+    stateful: bool = True
+
+    @property
+    def filtering(self) -> Filtering:
+        if not self.groups or not self.security:
+            return Filtering.NONE
+        return Filtering.STATEFUL if self.stateful else Filtering.STATELESS
 
     @property
     def addresses4(self) -> tuple[int, ...]:
@@ -84,6 +97,8 @@ class Guest:
             self.sources,
             self.security,
             self.dhcp,
+            self.filtering,
+            tuple(map(GroupKey, self.groups)) if self.filtering else (),
         )
 
     def neighbour(self, host: int) -> Neighbour:
@@ -104,6 +119,8 @@ class Cloud:
     guests: tuple[Guest, ...]
     hosts: tuple[int, ...] = (1, 2)
     own: frozenset[int] = field(default_factory=frozenset)
+    policies: tuple[GroupView, ...] = ()
+    """The security groups that guests have."""
 
     def on(self, host: int, net: Net | None = None) -> list[Guest]:
         return [one for one in self.guests if one.host == host and net in (None, one.net)]
@@ -117,6 +134,30 @@ class Cloud:
             yield from self._network(host, net)
         for guest in self.on(host):
             yield guest.local()
+        used = {group for guest in self.on(host) if guest.filtering for group in guest.groups}
+        yield from (policy for policy in self.policies if policy.key in used)
+        for net in dict.fromkeys(guest.net for guest in self.on(host)):
+            yield from self._members(host, net)
+
+    def _members(self, host: int, net: Net) -> Iterator[Member]:
+        used = {group for guest in self.on(host, net) if guest.filtering for group in guest.groups}
+        rules = {rule for policy in self.policies if policy.key in used for rule in policy.rules if rule.remote}
+        owners: dict[tuple[int, int, int], list[Guest]] = {}
+        for guest in self.guests:
+            if guest.net == net and guest.filtering:
+                for one in guest.sources:
+                    if one.mask:
+                        owners.setdefault((one.version, one.address, one.mask), []).append(guest)
+        for (version, address, mask), guests in owners.items():
+            found = {
+                Clause(rule.direction, rule.keeps, rule.remote)
+                for rule in rules
+                if rule.remote and rule.version == version and any(rule.remote in guest.groups for guest in guests)
+            }
+            if found:
+                clauses = tuple(sorted(found, key=lambda one: (one.direction, one.keeps, one.remote)))
+                key = PortKey(min(guest.number for guest in guests))
+                yield Member(key, NetworkKey(net.key), version, address, mask, clauses)
 
     def _network(self, host: int, net: Net) -> Iterator[object]:
         members = [guest for guest in self.guests if guest.net == net]
@@ -140,6 +181,11 @@ class Cloud:
                 number,
                 tuple(sorted(one for one in ofports if one // CHUNK == number)),
                 tuple(sorted(one for one in open_ports if one // CHUNK == number)),
+                tuple(
+                    Filtered(Ofport(guest.number), PortKey(guest.number), guest.filtering)
+                    for guest in sorted(self.on(host, net), key=lambda one: one.number)
+                    if guest.number // CHUNK == number and guest.filtering
+                ),
             )
         owners: dict[int, list[Guest]] = {}
         for guest in members:
@@ -152,7 +198,7 @@ class Cloud:
             if len(guests) > 1:
                 yield Station(key, network, address, None, None, None, None)
             elif first.host == host:
-                yield Station(key, network, address, Ofport(first.number), None, None, None)
+                yield Station(key, network, address, Ofport(first.number), None, None, None, first.filtering)
             elif vxlan:
                 yield Station(key, network, address, None, net.segment, TUNNEL, endpoint(first.host))
 
@@ -174,6 +220,10 @@ def flows_of(view: object) -> tuple[Flow, ...]:
             return apps.neighbour(view)
         case Station():
             return apps.station(view)
+        case GroupView():
+            return apps.group(view)
+        case Member():
+            return apps.member(view)
     raise TypeError(view)
 
 

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from sdnctl.flows.pipeline import Reason, Table, read_cookie
 from sdnctl.flows.wire import add_message, encode, meter_add
 from tests.apps.clouds import PATCH, TUNNEL, Cloud, endpoint, flows_of, meters_of
+from tests.apps.packets import arp, mac, v4
 from tests.support.dummy_ovs import DummySwitch, RawConnection
 
 SHOW_FRAGMENTS = struct.pack("!BBHIHH", 5, 9, 12, 0, 3, 0xFFFF)
@@ -83,6 +84,27 @@ class Lab:
             refused = connection.ask(SHOW_FRAGMENTS + meters + flows)
         assert not refused, [one.hex() for one in refused]
 
+    def change(self, cloud: Cloud) -> None:
+        """Other guests' groups or policies; connections are remembered across it."""
+        self.cloud = cloud
+        for host in cloud.hosts:
+            for what in ("del-flows", "del-meters"):
+                self.switch.ofctl(what, f"host{host}")
+            self.load(host)
+
+    def reaches(self, sender: int, receiver: int, frame: bytes) -> bool:
+        """Whether a frame really comes out at the receiver, told by an ARP answer sent right behind it."""
+        marker = arp(sender, v4(sender), v4(receiver), op=2, dst=mac(receiver))
+        self.settle()
+        self.send(sender, frame)
+        self.send(sender, marker)
+        received = self.receive(receiver)
+        if received == marker:
+            return False
+        assert received == frame, received.hex()
+        assert self.receive(receiver) == marker
+        return True
+
     def trace(self, sender: int, frame: bytes) -> Fate:
         """Follow a frame of a guest through all hosts."""
         fate = Fate()
@@ -110,8 +132,8 @@ class Lab:
             if found[1]:
                 fate.drops.append((Table(int(table)), found[1]))
         fate.punted |= "CONTROLLER:65535" in text
-        actions = text.partition("Datapath actions: ")[2].partition("\n")[0]
-        for number in re.findall(r"(?:^|,)(\d+)(?=,|$)", actions):
+        passes = re.findall(r"^Datapath actions: (.*)$", text, re.MULTILINE)
+        for number in (one for actions in passes for one in re.findall(r"(?:^|,)(\d+)(?=,|$)", actions)):
             name = self._odp[number]
             if received == f"in_port={name.removeprefix('g')}":
                 fate.answered = True

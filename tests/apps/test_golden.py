@@ -5,12 +5,26 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sdnctl.apps import classify, dhcp, output, port_security, responders, switching
-from sdnctl.model.ids import HostKey, NetworkKey, Ofport, PortKey
+from sdnctl.apps import classify, dhcp, output, port_security, responders, security_groups, switching
+from sdnctl.model.ids import GroupKey, HostKey, NetworkKey, Ofport, PortKey
 from sdnctl.model.network import NetworkType
-from sdnctl.model.views import FloodChunk, HostView, NetworkView, Station, TunnelPeer
+from sdnctl.model.security import Direction
+from sdnctl.model.views import (
+    Clause,
+    Filtered,
+    Filtering,
+    FloodChunk,
+    GroupAddress,
+    GroupRule,
+    GroupView,
+    HostView,
+    Member,
+    NetworkView,
+    Station,
+    TunnelPeer,
+)
 from tests.apps.clouds import PATCH, TUNNEL, Guest, Net, endpoint
-from tests.apps.packets import mac, v4
+from tests.apps.packets import ll, mac, v4
 from tests.golden import Golden
 
 HOST = HostView(HostKey(1), TUNNEL, (PATCH,))
@@ -109,3 +123,46 @@ def test_switching_without_underlay(golden: Golden) -> None:
 
 def test_output(golden: Golden) -> None:
     golden.check("output/port", [*output.host_flows(HOST), *output.port_flows(VM)])
+
+
+def test_security_groups_of_a_host(golden: Golden) -> None:
+    golden.check("security_groups/host", security_groups.host_flows(HOST))
+
+
+def test_security_groups_of_a_port(golden: Golden) -> None:
+    """Two groups, one of them stateful: what the port has more than one without groups."""
+    port = replace(VM, filtering=Filtering.STATEFUL, groups=(GroupKey(1), GroupKey(2)))
+    flows = [*classify.port_flows(port), *security_groups.port_flows(port)]
+    flows += switching.station_flows(
+        Station(PortKey(1), NetworkKey(1), mac(1), Ofport(1), None, None, None, Filtering.STATEFUL)
+    )
+    filtered = (
+        Filtered(Ofport(1), PortKey(1), Filtering.STATEFUL),
+        Filtered(Ofport(3), PortKey(3), Filtering.STATELESS),
+    )
+    flows += switching.chunk_flows(FloodChunk(NetworkKey(1), 0, (Ofport(1), Ofport(2), Ofport(3)), (), filtered))
+    golden.check("security_groups/port", flows)
+
+
+def test_rules_of_a_security_group(golden: Golden) -> None:
+    """Each kind of rule: anything, a port range, a prefix, an ICMP type, a remote group, an address group, one that
+    keeps its connections; and the addresses of a member."""
+    into, out = Direction.INGRESS, Direction.EGRESS
+    friends, offices = GroupKey(7), GroupKey(9)
+    rules = (
+        GroupRule(out, 4, None, None, None, keeps=False),
+        GroupRule(into, 4, 6, 1000, 1999, keeps=False),
+        GroupRule(into, 4, 17, 53, 53, keeps=False, prefix=(v4(0x80), 0xFFFFFF80)),
+        GroupRule(into, 6, 58, 128, 0, keeps=False),
+        GroupRule(into, 4, 47, None, None, keeps=True),
+        GroupRule(into, 4, 6, 22, 22, keeps=False, remote=friends),
+        GroupRule(into, 4, 6, 22, 22, keeps=True, remote=offices),
+        GroupRule(into, 6, None, None, None, keeps=False, remote=friends),
+    )
+    view = GroupView(GroupKey(5), rules, (GroupAddress(offices, 4, v4(0), 0xFFFFFFF0),))
+    flows = [*security_groups.group_flows(view)]
+    clause = Clause(into, keeps=False, remote=friends)
+    whole = (1 << 128) - 1
+    flows += security_groups.member_flows(Member(PortKey(6), NetworkKey(1), 4, v4(6), 0xFFFFFFFF, (clause,)))
+    flows += security_groups.member_flows(Member(PortKey(6), NetworkKey(1), 6, ll(6), whole, (clause,)))
+    golden.check("security_groups/rules", flows)

@@ -7,26 +7,29 @@ import importlib
 import inspect
 import re
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sdnctl import apps
-from sdnctl.apps import classify, dhcp, output, port_security, responders, switching
+from sdnctl.apps import classify, dhcp, output, port_security, responders, security_groups, switching
 from sdnctl.flows.action import Goto, Resubmit
 from sdnctl.flows.flow import Flow
 from sdnctl.flows.match import Match
 from sdnctl.flows.pipeline import App, Reason, Table, read_cookie
 from sdnctl.flows.wire import encode
-from sdnctl.model.ids import HostKey
+from sdnctl.model.ids import GroupKey, HostKey
 from sdnctl.model.network import NetworkType
-from sdnctl.model.views import HostView, LocalPort, Neighbour, Source, Station
+from sdnctl.model.security import Direction
+from sdnctl.model.views import GroupAddress, GroupRule, GroupView, HostView, LocalPort, Neighbour, Source, Station
 from tests.apps.clouds import Cloud, Guest, Net, flows_of, meters_of
 from tests.apps.conftest import CLOUD
 from tests.apps.packets import mac, v4, v6
+from tests.apps.test_security_groups import CLOUD as GUARDED
 
-STAGES = (classify, port_security, responders, dhcp, switching, output)
+STAGES = (classify, port_security, responders, dhcp, security_groups, switching, output)
 
 nets = st.one_of(
     st.builds(Net, st.just(1), st.just(NetworkType.VXLAN), st.just(5000)),
@@ -46,6 +49,41 @@ def pairs(draw: st.DrawFn) -> Source:
     return Source(mac(draw(st.integers(1, 200))), version, address & mask, mask)
 
 
+rules = st.builds(
+    GroupRule,
+    st.sampled_from(Direction),
+    st.just(4),
+    st.sampled_from((None, 6, 17, 1, 47)),
+    st.sampled_from((None, 0, 80)),
+    st.sampled_from((None, 90, 255)),
+    st.booleans(),
+    st.sampled_from((None, (0, 0), (v4(0), 0xFFFFFF00))),
+) | st.builds(
+    GroupRule,
+    st.sampled_from(Direction),
+    st.sampled_from((4, 6)),
+    st.sampled_from((None, 17)),
+    st.sampled_from((None, 80)),
+    st.none(),
+    st.booleans(),
+    st.none(),
+    st.integers(1, 6).map(GroupKey),
+)
+
+
+@st.composite
+def policies(draw: st.DrawFn, key: GroupKey) -> GroupView:
+    addresses = st.builds(
+        GroupAddress,
+        st.integers(5, 6).map(GroupKey),
+        st.just(4),
+        st.just(v4(0)),
+        st.sampled_from((0xFFFFFF00, 0xFFFFFFC0)),
+    )
+    found = draw(st.lists(addresses, unique=True, max_size=3))
+    return GroupView(key, tuple(draw(st.lists(rules, max_size=6))), tuple(found))
+
+
 @st.composite
 def clouds(draw: st.DrawFn) -> Cloud:
     numbers = draw(st.lists(st.integers(1, 200), unique=True, min_size=1, max_size=8))
@@ -58,11 +96,13 @@ def clouds(draw: st.DrawFn) -> Cloud:
             dhcp=draw(st.booleans()),
             pairs=tuple(draw(st.lists(pairs(), max_size=3))),
             ipv4=draw(st.booleans()),
+            groups=tuple(sorted(draw(st.sets(st.integers(1, 4), max_size=3)))),
+            stateful=draw(st.booleans()),
         )
         for number in numbers
         if number not in (100, 101)
     ]
-    return Cloud(tuple(guests), (1, 2, 3))
+    return Cloud(tuple(guests), (1, 2, 3), policies=tuple(draw(policies(GroupKey(key))) for key in range(1, 5)))
 
 
 def flows_on(cloud: Cloud, host: int) -> list[Flow]:
@@ -113,7 +153,8 @@ def test_jumps_lead_to_a_table_that_has_flows(cloud: Cloud) -> None:
 @given(clouds())
 def test_flows_on_a_host_are_of_its_own_networks(cloud: Cloud) -> None:
     """A host without a port of a network carries nothing of it (requirement S32)."""
-    alone = Cloud(tuple(guest for guest in cloud.guests if guest.net in [one.net for one in cloud.on(1)]), cloud.hosts)
+    own = [one.net for one in cloud.on(1)]
+    alone = replace(cloud, guests=tuple(guest for guest in cloud.guests if guest.net in own))
     assert {flow.text() for flow in flows_on(cloud, 1)} == {flow.text() for flow in flows_on(alone, 1)}
 
 
@@ -136,7 +177,11 @@ def test_header_tells_the_tables_and_priorities_of_the_flows(module: object) -> 
             key = table, int(found.group(1))
             told[key] = f"{told.get(key, '')} {found.group(2)}"
     given_flows = [
-        flow for host in (1, 2) for flow in flows_on(CLOUD, host) if flow.cookie >> 48 & 0xFF == app_of(module)
+        flow
+        for cloud in (CLOUD, GUARDED)
+        for host in (1, 2)
+        for flow in flows_on(cloud, host)
+        if flow.cookie >> 48 & 0xFF == app_of(module)
     ]
     alone = HostView(HostKey(3), None)
     given_flows += [flow for flow in apps.host(alone) if flow.cookie >> 48 & 0xFF == app_of(module)]

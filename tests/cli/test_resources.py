@@ -35,6 +35,7 @@ SAMPLES = {
     "tcp:IP:PORT|ssl:IP:PORT|unix:PATH": "tcp:192.0.2.1:6640",
     "NETWORK": "net1",
     "PROJECT": "demo",
+    "PROTOCOL": "tcp",
     "subnet=SUBNET,ip-address=ADDRESS": "subnet=lan,ip-address=10.0.0.9",
     "start=ADDRESS,end=ADDRESS": "start=10.0.0.5,end=10.0.0.9",
     "destination=CIDR,nexthop=ADDRESS": "destination=10.9.0.0/16,nexthop=10.0.0.1",

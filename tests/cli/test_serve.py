@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import openstack
 import pytest
 
 from tests.cli.conftest import command
@@ -96,6 +97,48 @@ def test_a_controller_from_nothing(tmp_path: Path) -> None:
         assert running.sdnctl("network", "show", "net1", "-f", "value", "-c", "project_id") == f"{project}\n"
         assert "(401, req-" in running.sdnctl("network", "list", status=1, token="wrong")
         assert "(403, req-" in running.sdnctl("host", "list", status=1, token=secret)
+        assert running.end(signal.SIGTERM) == 0
+
+
+@pytest.mark.filterwarnings("ignore")  # openstacksdk's own business
+def test_security_groups_of_a_controller(tmp_path: Path) -> None:
+    """Made by the command line and found by openstacksdk, and the other way round."""
+    with controller(tmp_path) as running:
+        token = (tmp_path / "admin-token").read_text().strip()
+        running.sdnctl("network", "create", "net1")
+        running.sdnctl("security-group", "create", "web")
+        running.sdnctl("address-group", "create", "servers", "--address", "192.0.2.0/24")
+        running.sdnctl("address-group", "add-addresses", "servers", "--address", "198.51.100.7")
+        rule = ("--security-group", "web", "--direction", "ingress", "--protocol", "tcp")
+        running.sdnctl("security-group-rule", "create", *rule, "--remote-address-group", "servers")
+        running.sdnctl(
+            "security-group-rule", "create", *rule, "--remote-ip-prefix", "fd00::/8", "--established", "keep"
+        )
+        running.sdnctl("port", "create", "vm1", "--network", "net1", "--security-group", "web")
+        cloud = openstack.connect(
+            load_yaml_config=False,
+            load_envvars=False,
+            auth_type="admin_token",
+            auth={"endpoint": running.url, "token": token},
+            region_name="one",
+        )
+        group = cloud.network.find_security_group("web")
+        given = {(one["ethertype"], one["remote_ip_prefix"]) for one in group.security_group_rules if one["protocol"]}
+        assert given == {("IPv4", None), ("IPv6", "fd00::/8")}
+        port = cloud.network.find_port("vm1")
+        assert port.security_group_ids == [group.id]
+        assert cloud.network.find_address_group("servers").addresses == ["192.0.2.0/24", "198.51.100.7/32"]
+        made = cloud.network.create_security_group_rule(security_group_id=group.id, direction="egress", protocol="vrrp")
+        assert made.id in running.sdnctl("security-group-rule", "list", "--security-group", "web")
+        used = running.sdnctl("security-group", "delete", "web", status=1)
+        assert re.match(rf"sdnctl: .* in use by ports {port.id}\. .* \(409, req-", used)
+        again = running.sdnctl("security-group-rule", "create", *rule, "--remote-ip-prefix", "fd00::1/8", status=1)
+        assert "already exists" in again
+        cloud.network.delete_port(port)
+        cloud.network.delete_security_group(group)
+        cloud.close()
+        listed = running.sdnctl("security-group", "list", "-f", "value", "-c", "name")
+        assert listed == "default\n"
         assert running.end(signal.SIGTERM) == 0
 
 

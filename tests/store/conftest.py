@@ -56,7 +56,7 @@ def sqlite_url(empty_file: Path, tmp_path: Path) -> str:
 def postgres_url(server: Server, migrated: str) -> str:
     """A database as the migrations leave it. It is emptied rather than made anew, which takes ten times as long."""
     statements = [f"DELETE FROM {table.name}" for table in reversed(metadata.sorted_tables) if table.name != "counters"]
-    statements.append("UPDATE counters SET revision=0, network_key=0, port_key=0, host_key=0")
+    statements.append("UPDATE counters SET revision=0, network_key=0, port_key=0, host_key=0, group_key=0")
     server.execute("; ".join(statements), migrated)
     return server.url(migrated)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 from ipaddress import ip_address, ip_network
 
+from sdnctl.model.contents import Contents
+from sdnctl.model.security import AddressGroup, SecurityGroup
 from sdnctl.store import tables
 from tests.store.cloud import ADMIN, Cloud, Object, addresses, count_rows, journal
 
@@ -20,13 +22,20 @@ def check(cloud: Cloud) -> None:
     assert len(set(segments)) == len(segments)
     assert {id_ for network in networks.values() for id_ in network["subnets"]} == set(subnets)
     contents = cloud.store.load()
-    for items in (contents.ports, contents.networks, contents.hosts):
+    for items in (contents.ports, contents.networks, contents.hosts, _groups(cloud, ports, contents)):
         assert len({item.key for item in items}) == len(items)
     revisions = [entry["revision"] for entry in journal(cloud.store)]
     assert revisions == list(range(1, len(revisions) + 1))
     assert contents.revision == len(revisions)
-    _entries(cloud, [*networks.values(), *subnets.values(), *ports])
-    tagged = sum(len(one["tags"]) for kind in ("network", "subnet", "port", "host") for one in cloud.list(kind, ADMIN))
+    grouped = [
+        one for kind in ("security_group", "security_group_rule", "address_group") for one in cloud.list(kind, ADMIN)
+    ]
+    _entries(cloud, [*networks.values(), *subnets.values(), *ports, *grouped])
+    tagged = sum(
+        len(one["tags"])
+        for kind in ("network", "subnet", "port", "security_group", "host")
+        for one in cloud.list(kind, ADMIN)
+    )
     assert count_rows(cloud.store, "tags") == tagged
 
 
@@ -53,13 +62,26 @@ def _dhcp(networks: dict[str, Object], subnets: dict[str, Object], ports: list[O
     assert all(addresses(port) for port in servers)
 
 
+def _groups(cloud: Cloud, ports: list[Object], contents: Contents) -> list[SecurityGroup | AddressGroup]:
+    """All groups. A project has one default group; ports are in groups that exist, and the table knows."""
+    rows = cloud.store._database.read(lambda connection: connection.execute(tables.port_security_groups.select()).all())
+    shown = {(port["id"], group) for port in ports for group in port["security_groups"]}
+    assert {(row.port_id, row.group_id) for row in rows} == shown
+    assert len(shown) == sum(len(port["security_groups"]) for port in ports)
+    assert {group for _, group in shown} <= {group.id for group in contents.security_groups}
+    defaults = [group.project_id for group in contents.security_groups if group.name == "default"]
+    assert len(set(defaults)) == len(defaults)
+    assert {port["project_id"] for port in ports if port["security_groups"]} <= set(defaults)
+    return [*contents.security_groups, *contents.address_groups]
+
+
 def _entries(cloud: Cloud, objects: list[Object]) -> None:
     """The journal alone tells which objects there are, and their revision numbers."""
     alive: dict[str, int] = {}
     for entry in journal(cloud.store):
         if entry["operation"] == "delete":
             del alive[entry["object_id"]]
-        elif entry["kind"] in {"network", "subnet", "port"}:
+        elif entry["kind"] not in {"host", "project", "token"}:
             old, alive[entry["object_id"]] = entry["changes"]["revision_number"]
             assert old == (None if entry["operation"] == "create" else alive[entry["object_id"]] - 1)
     assert alive == {one["id"]: one["revision_number"] for one in objects}

@@ -16,7 +16,8 @@ from tests.store.cloud import ADMIN, NOWHERE, SLAAC, V6, Cloud, Object, journal
 
 
 def by_id(contents: Contents) -> dict[str, Item]:
-    return {item.id: item for item in (*contents.networks, *contents.subnets, *contents.ports, *contents.hosts)}
+    items = (*contents.networks, *contents.subnets, *contents.ports, *contents.hosts)
+    return {item.id: item for item in (*items, *contents.security_groups, *contents.address_groups)}
 
 
 def test_empty(store: Store) -> None:
@@ -115,6 +116,7 @@ def test_everything(cloud: Cloud) -> None:
             AddressPair(EUI("fa:16:3e:00:00:01"), IPNetwork("10.7.0.0/16")),
             AddressPair(EUI("fa:16:3e:00:00:02"), IPNetwork("::/0")),
         ),
+        security_groups=tuple(port["security_groups"]),
         admin_state_up=False,
         device_owner="compute:nova",
         dhcp_options=(DhcpOption("mtu", "1400", 4),),
@@ -125,7 +127,7 @@ def test_everything(cloud: Cloud) -> None:
     dhcp = cloud.dhcp_port(network)
     assert dhcp is not None
     assert len(contents.ports) == 2
-    for kind in ("network", "subnet", "port", "host"):
+    for kind in ("network", "subnet", "port", "host", "security_group", "address_group"):
         for id_, item in cloud.store.fetch(kind, [*items, NOWHERE]).items():
             assert items[id_] == item
 
@@ -153,12 +155,19 @@ def test_following_the_journal_leads_to_the_same(cloud: Cloud) -> None:
     first, second = cloud.ports(network, 2)
     cloud.update("port", first, name="x")
     cloud.delete("port", second)
+    group = cloud.create("security_group")
+    servers = cloud.create("address_group", addresses=["192.0.2.0/28"])
+    rule = {"security_group_id": group["id"], "direction": "ingress"}
+    cloud.create("security_group_rule", **rule, remote_address_group_id=servers["id"])
+    cloud.delete("security_group_rule", cloud.create("security_group_rule", **rule, protocol="tcp"))
+    cloud.update("address_group", servers, add_addresses=["192.0.2.64/28"])
+    cloud.update("port", first, security_groups=[group["id"]])
     cloud.host()
     cloud.create("project", ADMIN, name="p")
     changed: dict[str, set[str]] = {}
     for change in cloud.store.changes(before.revision):
         changed.setdefault(change.kind, set()).add(change.id)
-    for kind in set(changed) - {"project"}:
+    for kind in set(changed) - {"project", "security_group_rule"}:
         now = cloud.store.fetch(kind, changed[kind])
         for id_ in changed[kind]:
             have.pop(id_, None)
@@ -210,7 +219,7 @@ def test_keys_count_up_and_do_not_come_again_soon(cloud: Cloud) -> None:
 
 
 def test_keys_begin_again_with_the_free_ones(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(write, "MOST_KEYS", {"network": 5, "port": 5, "host": 5})
+    monkeypatch.setattr(write, "MOST_KEYS", {"network": 5, "port": 5, "host": 5, "security_group": 5})
     network = cloud.network()
     made = cloud.ports(network, 5)
     for index in (1, 3):

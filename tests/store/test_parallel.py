@@ -163,6 +163,62 @@ def test_delete_against_create(cloud: Cloud) -> None:
     laws.check(cloud)
 
 
+def test_first_ports_of_a_project(cloud: Cloud) -> None:
+    """They are all in the one default group that comes with them."""
+    networks = [cloud.network() for _ in range(4)]
+
+    def attempt(number: int) -> object:
+        return cloud.port(networks[number % 4]) if number % 5 else cloud.list("security_group")
+
+    results = at_once(20, attempt)
+    assert kinds(results) == []
+    [group] = cloud.list("security_group")
+    assert all(port["security_groups"] == [group["id"]] for port in cloud.list("port"))
+    laws.check(cloud)
+
+
+def test_delete_a_group_against_joining_it(cloud: Cloud) -> None:
+    """Either the group goes and the port is refused, or the port is in it and the group stays."""
+    network = cloud.network()
+    port = cloud.port(network)
+
+    def attempt(number: int) -> object:
+        if number == 0:
+            return cloud.store.delete(ALICE, "security_group", group["id"])
+        if number == 1:
+            return cloud.port(network, security_groups=[group["id"]])
+        return cloud.update("port", port, security_groups=[group["id"]])
+
+    for _ in range(8):
+        group = cloud.create("security_group")
+        removed, *joined = at_once(3, attempt)
+        if isinstance(removed, ConflictError):
+            assert not all(isinstance(one, SdnctlError) for one in joined)
+            cloud.update("port", port, security_groups=[])
+        else:
+            assert all(isinstance(one, NotFoundError) for one in joined)
+    laws.check(cloud)
+
+
+def test_same_rule_wish(cloud: Cloud) -> None:
+    group, other = cloud.create("security_group"), cloud.create("security_group")
+    body = {"direction": "ingress", "remote_group_id": other["id"]}
+    results = at_once(10, lambda _: cloud.create("security_group_rule", security_group_id=group["id"], **body))
+    assert kinds(results) == ["SecurityGroupRuleExists"] * 9
+    # Groups that let each other in, both deleted at once.
+    cloud.create("security_group_rule", security_group_id=other["id"], direction="ingress", remote_group_id=group["id"])
+    groups = (group, other)
+    assert kinds(at_once(2, lambda number: cloud.delete("security_group", groups[number]))) == []
+    laws.check(cloud)
+
+
+def test_addresses_added_at_once_are_all_there(cloud: Cloud) -> None:
+    group = cloud.create("address_group")
+    results = at_once(20, lambda number: cloud.update("address_group", group, add_addresses=[f"10.0.{number}.0/24"]))
+    assert kinds(results) == []
+    assert len(cloud.get("address_group", group)["addresses"]) == 20
+
+
 def test_reads_go_on_while_a_bulk_is_written(cloud: Cloud) -> None:
     network = cloud.network()
     cloud.subnet(network, "10.0.0.0/16")

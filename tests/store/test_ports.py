@@ -21,7 +21,8 @@ def test_defaults(cloud: Cloud) -> None:
     assert port["mac_address"].startswith("fa:16:3e:")
     assert (port["status"], port["admin_state_up"], port["port_security_enabled"]) == ("DOWN", True, True)
     assert (port["device_id"], port["device_owner"], port["fixed_ips"]) == ("", "", [])
-    assert (port["allowed_address_pairs"], port["extra_dhcp_opts"], port["security_groups"]) == ([], [], [])
+    assert (port["allowed_address_pairs"], port["extra_dhcp_opts"]) == ([], [])
+    assert [cloud.store.get(ALICE, "security_group", group)["name"] for group in port["security_groups"]] == ["default"]
     assert (port["binding:host_id"], port["binding:vif_type"], port["binding:vif_details"]) == ("", "unbound", {})
     assert (port["binding:profile"], port["binding:vnic_type"], port["plug"]) == ({}, "normal", None)
     assert cloud.get("port", port) == port
@@ -138,21 +139,13 @@ def test_pairs_need_port_security(cloud: Cloud) -> None:
     with pytest.raises(ConflictError) as refused:
         cloud.port(network, allowed_address_pairs=pairs, port_security_enabled=False)
     assert refused.value.kind == "AddressPairAndPortSecurityRequired"
-    port = cloud.port(network, allowed_address_pairs=pairs)
+    port = cloud.port(network, allowed_address_pairs=pairs, security_groups=[])
     with pytest.raises(ConflictError):
         cloud.update("port", port, port_security_enabled=False)
     off = cloud.update("port", port, port_security_enabled=False, allowed_address_pairs=[])
     assert off["port_security_enabled"] is False
     with pytest.raises(ConflictError):
         cloud.update("port", port, allowed_address_pairs=pairs)
-
-
-def test_security_groups_do_not_exist_yet(cloud: Cloud) -> None:
-    network = cloud.network()
-    assert cloud.port(network, security_groups=[])["security_groups"] == []
-    with pytest.raises(NotFoundError) as refused:
-        cloud.port(network, security_groups=[NOWHERE])
-    assert refused.value.kind == "SecurityGroupNotFound"
 
 
 # --------------------------------------------------------------------------------------------------------- DHCP options
@@ -252,6 +245,7 @@ def test_plug_is_refused(cloud: Cloud) -> None:
 def test_update(cloud: Cloud) -> None:
     port = cloud.port(cloud.network())
     changes = {
+        "security_groups": [],
         "name": "n",
         "description": "d",
         "admin_state_up": False,

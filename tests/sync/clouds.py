@@ -9,14 +9,17 @@ from hypothesis import strategies as st
 from netaddr import EUI, IPAddress, IPNetwork
 
 from sdnctl.model.host import Host, HostFacts, Interface
-from sdnctl.model.ids import HostKey, NetworkKey, Ofport, PortKey
+from sdnctl.model.ids import GroupKey, HostKey, NetworkKey, Ofport, PortKey
 from sdnctl.model.network import Network, NetworkType, Subnet
 from sdnctl.model.port import DHCP_OWNER, AddressPair, FixedIP, Port
+from sdnctl.model.security import AddressGroup, Direction, Established, SecurityGroup, SecurityRule
 from sdnctl.sync.world import World
 
 HOSTS = ("h1", "h2", "h3")
 NETWORKS = ("tunnelled", "tagged", "plain")
 PORTS = ("p1", "p2", "p3", "p4", "p5", "p6")
+GROUPS = ("g1", "g2", "g3")
+OFFICES = "offices"
 SHARED_MAC = EUI("00-00-5E-00-01-01")
 
 
@@ -73,6 +76,7 @@ def port(
     owner: str = "",
     requested_host: str = "",
     bound_host: str = "",
+    groups: tuple[str, ...] = (),
 ) -> Port:
     number = PORTS.index(name) + 1
     return Port(
@@ -89,9 +93,47 @@ def port(
         device_owner=owner,
         requested_host=requested_host,
         bound_host=bound_host,
+        security_groups=groups,
     )
 
 
+def rule(direction: Direction, *, version: int = 4, remote: str = "", keep: bool = False) -> SecurityRule:
+    """A rule for everything, from or to anybody, or who is in a group or the address group."""
+    return SecurityRule(
+        id=f"{direction}-{version}-{remote}-{keep}",
+        direction=direction,
+        version=version,
+        remote_group_id=remote if remote in GROUPS else None,
+        remote_address_group_id=remote if remote == OFFICES else None,
+        established=Established.KEEP if keep else Established.CUT,
+    )
+
+
+def group(name: str, *rules: SecurityRule, stateful: bool = True) -> SecurityGroup:
+    key = GroupKey(GROUPS.index(name) + 1)
+    found = tuple(sorted({one.id: one for one in rules}.values(), key=lambda one: one.id))
+    return SecurityGroup(id=name, key=key, project_id="project", name=name, stateful=stateful, rules=found)
+
+
+def offices(*addresses: str) -> AddressGroup:
+    return AddressGroup(
+        id=OFFICES, key=GroupKey(9), project_id="project", name=OFFICES, addresses=tuple(map(IPNetwork, addresses))
+    )
+
+
+rules = st.builds(
+    rule,
+    st.sampled_from(Direction),
+    version=st.sampled_from((4, 6)),
+    remote=st.sampled_from(("", *GROUPS, OFFICES)),
+    keep=st.booleans(),
+)
+groups = st.builds(
+    lambda name, found, stateful: group(name, *found, stateful=stateful),
+    st.sampled_from(GROUPS),
+    st.lists(rules, max_size=4),
+    st.booleans(),
+)
 ports = st.builds(
     port,
     st.sampled_from(PORTS),
@@ -102,6 +144,7 @@ ports = st.builds(
     owner=st.sampled_from(("", "", DHCP_OWNER)),
     requested_host=st.sampled_from(("", "", "h1", "h2")),
     bound_host=st.sampled_from(("", "h1", "h3")),
+    groups=st.sets(st.sampled_from(GROUPS), max_size=2).map(lambda some: tuple(sorted(some))),
 )
 
 
@@ -150,15 +193,20 @@ def small_cloud() -> tuple[World, Reports]:
 
 
 def busy_cloud() -> tuple[World, Reports]:
-    """The small cloud with ports on both hosts, in all three networks, one of them with a DHCP server."""
+    """The small cloud with ports on both hosts, in all three networks, one of them with a DHCP server.
+
+    There are two security groups: members of the first one talk to each other.
+    """
     world, reports = small_cloud()
+    world.put_group(group("g1", rule(Direction.INGRESS, remote="g1"), rule(Direction.INGRESS, version=6, remote="g1")))
+    world.put_group(group("g2", rule(Direction.INGRESS, remote=OFFICES), stateful=False))
     for name, of, where, ofport in (
         ("p1", "tunnelled", "h1", 1),
         ("p2", "tunnelled", "h2", 2),
         ("p3", "tagged", "h1", 63),
         ("p4", "plain", "h2", 64),
     ):
-        world.put_port(port(name, of))
+        world.put_port(port(name, of, groups=("g1",) if of == "tunnelled" else ()))
         reports.plug(where, f"tap{ofport}", name, ofport)
         reports.tell(world, where)
     world.put_port(port("p6", owner=DHCP_OWNER))

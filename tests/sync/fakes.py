@@ -13,7 +13,7 @@ from sdnctl.flows.wireflow import WireFlow
 from sdnctl.model.ids import Revision
 from sdnctl.model.port import PortStatus
 
-FLOW_MOD, METER_MOD = 14, 29
+EXPERIMENTER, FLOW_MOD, METER_MOD = 4, 14, 29
 ADD, MODIFY, METER_DELETE, DELETE_STRICT = 0, 1, 2, 4
 
 
@@ -29,6 +29,8 @@ class FakeSwitch:
         self.bundles: list[int] = []
         """How many messages each apply brought."""
         self.sent: list[bytes] = []
+        self.flushed: list[int] = []
+        """Zones of the connection tracker, in order."""
         self.refuse: set[int] = set()
         """Cookies of flows that are refused."""
         self.break_after: int | None = None
@@ -64,7 +66,10 @@ class FakeSwitch:
                 self._raise_if_gone()
         self.bundles.append(len(before) + len(bundle) + len(after))
         for message in before:
-            self._meter(message)
+            if message[1] == EXPERIMENTER:
+                self.flushed.append(struct.unpack_from("!H", message, 22)[0])
+            else:
+                self._meter(message)
         flows = dict(self.flows)
         refusals = []
         for index, message in enumerate(bundle, len(before)):

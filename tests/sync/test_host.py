@@ -185,3 +185,35 @@ def test_tunnel_peers_are_greeted_once(bench: Bench) -> None:
     bench.world.put_port(clouds.port("p2", security=False))
     bench.until_live()
     assert len([message for message in bench.switch.sent if message.endswith(GREETING)]) == 1
+
+
+def test_zone_is_flushed_before_its_flows_come_and_never_for_a_restart(bench: Bench) -> None:
+    """p1 has a stateful group: ofport 1 is its zone. p3 has none."""
+    bench.connect()
+    bench.until_live()
+    assert bench.switch.flushed == [1]
+    again = HostTask(bench.task.host, bench.world, Observed())
+    bench.task.stop()
+    bench.switch.is_open = True
+    bench.task = again
+    again.start()
+    bench.connect()
+    bench.until_live()
+    assert bench.switch.flushed == [1]
+    bench.reports.unplug("h1", "tap1")
+    bench.reports.plug("h1", "tap9", "p1", 9)
+    bench.reports.tell(bench.world, "h1")
+    bench.until_live()
+    assert bench.switch.flushed == [1, 9]
+
+
+def test_port_that_gets_its_first_group_comes_to_its_zone_anew(bench: Bench) -> None:
+    bench.connect()
+    bench.until_live()
+    bench.world.put_port(clouds.port("p3", "tagged", groups=("g2",)))
+    bench.until_live()
+    assert bench.switch.flushed == [1]
+    bench.world.put_port(clouds.port("p3", "tagged", groups=("g1", "g2")))
+    bench.until_live()
+    assert bench.switch.flushed == [1, 63]
+    assert bench.switch.flows == wanted(bench.world, "id-h1")

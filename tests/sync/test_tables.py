@@ -110,6 +110,34 @@ def test_removing_late_does_not_hit_the_next_owner() -> None:
     assert switch.flows == {flow(new, 5).key: flow(new, 5)}
 
 
+def claiming(unit: Unit, zone: int) -> Compiled:
+    """A port's flows with a zone: the first one says which."""
+    cookie = Owner(App.CLASSIFY, Kind.PORT, UNITS.index(unit) + 1).cookie()
+    return Compiled((WireFlow(bytes([0, 0, zone]), cookie, bytes([0, 1, 0, 8, zone, 0, 0, 0])),), (), zone)
+
+
+def test_zone_is_flushed_for_whoever_comes_to_it_anew() -> None:
+    """A port that has its zone keeps its connections, whatever else of it changes."""
+    tables, old, new = Tables(), UNITS[0], UNITS[1]
+    first = {old: claiming(old, 5)}
+    assert tables.update(first).flush == [(old, 5)]
+    tables.confirmed(first)
+    more = {old: Compiled((*first[old].flows, flow(old, 1)), (), 5)}
+    assert tables.update(more).flush == []
+    next_one = {old: Compiled(), new: claiming(new, 5)}
+    assert tables.update(next_one).flush == [(new, 5)]
+    assert tables.update({old: claiming(old, 6)}).flush == [(old, 6)]
+
+
+def test_zone_survives_a_restart_of_ours_and_of_nobody_else() -> None:
+    """What was read back tells who had the zone: the port itself, another one, or nobody."""
+    old, new = UNITS[0], UNITS[1]
+    have = {one.key: one for one in claiming(old, 5).flows}
+    assert Tables().catch_up({old: claiming(old, 5)}, have, {}).flush == []
+    assert Tables().catch_up({new: claiming(new, 5)}, have, {}).flush == [(new, 5)]
+    assert Tables().catch_up({old: claiming(old, 5)}, {}, {}).flush == [(old, 5)]
+
+
 def test_meter_made_before_a_refused_bundle_is_not_made_twice() -> None:
     tables = Tables()
     changes = {UNITS[0]: Compiled((), (MeterSpec(1, 10),))}

@@ -3,13 +3,27 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from netaddr import EUI, IPAddress
+from netaddr import EUI, IPAddress, IPNetwork
 
-from sdnctl.model.views import FloodChunk, LocalPort, Neighbour, NetworkView, Station
+from sdnctl.model.port import AddressPair, FixedIP
+from sdnctl.model.security import Direction
+from sdnctl.model.views import (
+    Clause,
+    Filtering,
+    FloodChunk,
+    GroupView,
+    LocalPort,
+    Member,
+    Neighbour,
+    NetworkView,
+    Station,
+)
+from sdnctl.sync.compile import compile_view
 from sdnctl.sync.units import Unit, UnitKind
 from sdnctl.sync.world import View, World
 from tests.sync import clouds
@@ -56,6 +70,9 @@ events = st.one_of(
     st.tuples(
         st.just("host"), st.sampled_from(clouds.HOSTS), st.sampled_from(("tunnel", "plain", "gone", "unreachable"))
     ),
+    st.tuples(st.just("put_group"), clouds.groups),
+    st.tuples(st.just("remove_group"), st.sampled_from(clouds.GROUPS)),
+    st.tuples(st.just("offices"), st.sampled_from(((), ("10.0.0.0/8",), ("192.0.2.1/32", "2001:db8::/32"), None))),
     st.tuples(st.just("underlay"), st.sampled_from(clouds.HOSTS), st.sampled_from((100, 102, None))),
     st.tuples(st.just("follow"), st.sampled_from(clouds.HOSTS)),
 )
@@ -97,6 +114,14 @@ def happen(world: World, reports: clouds.Reports, event: tuple[object, ...], vie
         case "underlay", name, ofport:
             reports.facts[str(name)] = replace(reports.of(str(name)), tunnel_ofport=ofport)
             reports.tell(world, str(name))
+        case "put_group", group:
+            world.put_group(group)  # type: ignore[arg-type]
+        case "remove_group", name:
+            world.remove_group(str(name))
+        case "offices", None:
+            world.remove_address_group(clouds.OFFICES)
+        case "offices", addresses:
+            world.put_address_group(clouds.offices(*addresses))  # type: ignore[misc]
         case "follow", name:
             follow(world, f"id-{name}", views[str(name)])
         case _:
@@ -135,6 +160,8 @@ def test_order_of_loading_does_not_matter(history: list[tuple[object, ...]], ran
     again = World()
     steps = [(again.put_network, one) for one in world.networks.values()]
     steps += [(again.put_subnet, one) for one in world.subnets.values()]  # type: ignore[arg-type]
+    steps += [(again.put_group, one) for one in world.groups.values()]  # type: ignore[arg-type]
+    steps += [(again.put_address_group, one) for one in world.address_groups.values()]  # type: ignore[arg-type]
     steps += [(again.put_host, one) for one in world.hosts.values()]  # type: ignore[arg-type]
     steps += [
         (again.put_port, replace(one, bound_host=where.get(one.id, "")))  # type: ignore[arg-type]
@@ -150,6 +177,18 @@ def test_order_of_loading_does_not_matter(history: list[tuple[object, ...]], ran
         reports.tell(again, name)
     for host_id in world.hosts:
         assert full(again, host_id) == full(world, host_id)
+
+
+@given(st.lists(events, max_size=12))
+@settings(max_examples=150, deadline=None)
+def test_no_two_units_give_one_flow(history: list[tuple[object, ...]]) -> None:
+    """Or the switch would keep the one that came last, and with the other's end it would be gone."""
+    world, reports = clouds.busy_cloud()
+    for event in history:
+        happen(world, reports, event, {name: {} for name in clouds.HOSTS})
+    for host_id in world.hosts:
+        keys = Counter(flow.key for view in full(world, host_id).values() for flow in compile_view(view).flows)
+        assert [key.hex() for key, count in keys.items() if count > 1] == []
 
 
 def test_port_is_bound_where_it_is_plugged() -> None:
@@ -335,3 +374,162 @@ def test_another_port_touches_a_handful_of_units() -> None:
     dirty = {unit.kind for unit in world.take_dirty("id-h1")}
     assert dirty == {UnitKind.PORT, UnitKind.CHUNK, UnitKind.NEIGHBOUR, UnitKind.STATION}
     assert {unit.kind for unit in world.take_dirty("id-h2")} == {UnitKind.NEIGHBOUR, UnitKind.STATION}
+
+
+# --- security groups -----------------------------------------------------------------------------------------------
+
+
+def members(world: World, host_id: str) -> list[Member]:
+    return [view for view in full(world, host_id).values() if isinstance(view, Member)]
+
+
+def test_members_are_known_where_a_rule_asks_for_them() -> None:
+    """On each host with a port of the network whose group names theirs: addresses, pairs and link-local ones."""
+    world, reports = clouds.busy_cloud()
+    world.put_port(clouds.port("p2", groups=("g1",), pair=True))
+    for host_id in ("id-h1", "id-h2"):
+        of_p2 = [one for one in members(world, host_id) if one.key == 2]
+        assert sorted((one.version, one.address) for one in of_p2) == sorted(
+            [
+                (4, int(IPAddress("10.0.1.12"))),
+                (4, int(IPAddress("10.0.1.200"))),
+                (6, int(IPAddress("fe80::f816:3eff:fe00:2"))),
+                (6, int(IPAddress("fe80::200:5eff:fe00:101"))),
+            ]
+        )
+        assert {one.clauses for one in of_p2} == {(Clause(Direction.INGRESS, keeps=False, remote=1),)}  # type: ignore[arg-type]
+    reports.unplug("h1", "tap1")
+    reports.tell(world, "h1")
+    assert members(world, "id-h1") == []
+
+
+def test_address_that_two_members_may_use_is_one_unit() -> None:
+    world, _ = clouds.busy_cloud()
+    for name in ("p1", "p2"):
+        world.put_port(clouds.port(name, groups=("g1",), pair=True))
+    shared = [one for one in members(world, "id-h1") if one.address == int(IPAddress("10.0.1.200"))]
+    assert [one.key for one in shared] == [1]
+
+
+def test_router_that_may_send_from_anywhere_is_not_everybody() -> None:
+    world, _ = clouds.busy_cloud()
+    anything = AddressPair(clouds.mac("p2"), IPNetwork("0.0.0.0/0"))
+    world.put_port(replace(clouds.port("p2", groups=("g1",)), allowed_address_pairs=(anything,)))
+    assert all(one.mask for one in members(world, "id-h1"))
+
+
+def test_port_without_security_is_in_no_group() -> None:
+    world, _ = clouds.busy_cloud()
+    world.put_port(clouds.port("p1", groups=("g1",), security=False))
+    view = world.view("id-h1", Unit(UnitKind.PORT, "p1"))
+    assert isinstance(view, LocalPort)
+    assert (view.filtering, view.groups) == (Filtering.NONE, ())
+    assert world.view("id-h1", Unit(UnitKind.GROUP, "g1")) is None
+
+
+def test_port_whose_group_is_gone_is_shut() -> None:
+    """Never open, not even for the moment between two entries of the journal."""
+    world, _ = clouds.busy_cloud()
+    world.remove_group("g1")
+    view = world.view("id-h1", Unit(UnitKind.PORT, "p1"))
+    assert isinstance(view, LocalPort)
+    assert (view.filtering, view.groups) == (Filtering.STATELESS, ())
+
+
+def test_one_stateful_group_makes_the_port_stateful() -> None:
+    world, _ = clouds.busy_cloud()
+    for groups, filtering in ((("g2",), Filtering.STATELESS), (("g1", "g2"), Filtering.STATEFUL)):
+        world.put_port(clouds.port("p1", groups=groups))
+        view = world.view("id-h1", Unit(UnitKind.PORT, "p1"))
+        assert isinstance(view, LocalPort)
+        assert view.filtering is filtering
+
+
+def test_rules_stand_only_where_a_port_has_the_group() -> None:
+    world, _ = clouds.busy_cloud()
+    world.put_group(clouds.group("g2", clouds.rule(Direction.INGRESS)))
+    assert {unit.id for unit in full(world, "id-h1") if unit.kind is UnitKind.GROUP} == {"g1"}
+
+
+def test_another_member_touches_as_many_units_however_many_there_are() -> None:
+    """Also on its own host: what a group of thousands costs is what its own ports need."""
+    world, reports = clouds.busy_cloud()
+    touched = []
+    for number in range(120):
+        name = f"q{number}"
+        template = clouds.port("p1", groups=("g1",))
+        fixed = FixedIP("subnet-tunnelled", IPAddress(f"10.0.1.{100 + number}"))
+        one = replace(template, id=name, key=1000 + number, mac=EUI(0x020000000000 + number), fixed_ips=(fixed,))  # type: ignore[arg-type]
+        for host_id in world.hosts:
+            world.take_dirty(host_id)
+        world.put_port(one)
+        reports.plug("h2", name, name, 300 + number)
+        facts = reports.of("h2")
+        plugged = {**facts.interfaces, name: replace(facts.interfaces[name], attached_mac=None)}
+        reports.facts["h2"] = replace(facts, interfaces=plugged)
+        reports.tell(world, "h2")
+        touched.append([len(world.take_dirty(host_id)) for host_id in ("id-h1", "id-h2")])
+    assert touched[1] == touched[100] == [4, 6]
+    rules = world.groups["g1"].rules
+    world.put_group(clouds.group("g1", *rules, clouds.rule(Direction.EGRESS)))
+    assert [list(world.take_dirty(host_id)) for host_id in ("id-h1", "id-h2")] == [[Unit(UnitKind.GROUP, "g1")]] * 2
+
+
+def test_groups_are_seen_by_the_flows_that_flood() -> None:
+    world, _ = clouds.busy_cloud()
+    chunk = world.view("id-h1", Unit(UnitKind.CHUNK, "tunnelled", 0))
+    assert isinstance(chunk, FloodChunk)
+    assert [(one.ofport, one.key, one.filtering) for one in chunk.filtered] == [(1, 1, Filtering.STATEFUL)]
+
+
+def test_ofport_that_passes_from_port_to_port_still_gets_its_copy() -> None:
+    """Both interfaces come in one report, in whatever order they are looked at."""
+    for new in ("p2", "p5"):
+        world, reports = clouds.busy_cloud()
+        world.put_port(clouds.port(new))
+        reports.unplug("h1", "tap1")
+        reports.unplug("h2", "tap2")
+        reports.plug("h1", "tapnew", new, 1)
+        reports.tell(world, "h1")
+        chunk = world.view("id-h1", Unit(UnitKind.CHUNK, "tunnelled", 0))
+        assert isinstance(chunk, FloodChunk)
+        assert chunk.ofports == (1,)
+
+
+def test_address_group_is_part_of_the_rules_that_name_it() -> None:
+    world, _ = clouds.busy_cloud()
+    world.put_port(clouds.port("p1", groups=("g2",)))
+    view = world.view("id-h1", Unit(UnitKind.GROUP, "g2"))
+    assert view == GroupView(2, ())  # type: ignore[arg-type]
+    world.take_dirty("id-h1")
+    world.put_address_group(clouds.offices("10.0.0.0/8"))
+    assert list(world.take_dirty("id-h1")) == [Unit(UnitKind.GROUP, "g2")]
+    view = world.view("id-h1", Unit(UnitKind.GROUP, "g2"))
+    assert isinstance(view, GroupView)
+    assert [(one.remote, one.address, one.mask) for one in view.addresses] == [(9, 10 << 24, 0xFF << 24)]
+
+
+def test_rules_that_name_a_group_follow_its_coming_and_going() -> None:
+    """The journal may tell of the rule first. What is not known allows nothing."""
+    world, _ = clouds.busy_cloud()
+    world.put_group(clouds.group("g1", *(clouds.rule(Direction.INGRESS, remote=one) for one in ("g3", clouds.OFFICES))))
+
+    def named() -> set[int | None]:
+        views: Views = {}
+        for unit in world.take_dirty("id-h1"):
+            view = world.view("id-h1", unit)
+            if isinstance(view, GroupView):
+                views[unit] = view
+        (view,) = views.values()
+        assert isinstance(view, GroupView)
+        return {one.remote for one in view.rules}
+
+    assert named() == set()
+    world.put_group(clouds.group("g3"))
+    assert named() == {3}
+    world.put_address_group(clouds.offices())
+    assert named() == {3, 9}
+    world.remove_group("g3")
+    assert named() == {9}
+    world.remove_address_group(clouds.OFFICES)
+    assert named() == set()
