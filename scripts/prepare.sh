@@ -7,7 +7,7 @@
 #   scripts/prepare.sh test    that, and what the tests need besides
 #
 # A second run finds everything there and takes a fraction of a second. No service is started: packages that bring one
-# (Open vSwitch, PostgreSQL) are installed while a policy-rc.d says no, because the lab starts its own daemons privately.
+# (Open vSwitch, PostgreSQL) are installed while a policy-rc.d says no, because lab and tests start their own privately.
 
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -52,6 +52,10 @@ is_there() {
   esac
 }
 
+made=()
+unmake() { local path; for path in "${made[@]}"; do if [ -d "$path" ]; then rmdir "$path"; else rm -f "$path"; fi; done; }
+trap unmake EXIT
+
 updated=
 apt_update() {
   [ -n "$updated" ] && return
@@ -71,7 +75,14 @@ apt_install() {
   if [ ! -e "$policy" ]; then
     printf '#!/bin/sh\nexit 101\n' >"$policy"
     chmod 755 "$policy"
-    trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+    made+=("$policy")
+  fi
+  # PostgreSQL's package would make a database cluster, which the next boot would start; the tests make their own.
+  local clusters=/etc/postgresql-common/createcluster.d
+  if [ ! -e "$clusters" ] && [[ " $* " == *" postgresql "* ]]; then
+    mkdir -p "$clusters"
+    echo 'create_main_cluster = false' >"$clusters/none.conf"
+    made+=("$clusters/none.conf" "$clusters")
   fi
   DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "$@" </dev/null >/dev/null ||
     die "apt-get could not install: $*"

@@ -76,6 +76,7 @@ class Lab:
     ) -> None:
         if os.geteuid() != 0:
             raise LabError("the lab needs root: it makes network namespaces")
+        _try_out_namespaces()
         keeper.clean_up_after_the_dead()
         self.name = _new_name()
         self.directory = keeper.RUN / self.name
@@ -335,6 +336,7 @@ class Lab:
         """Live migration as the network sees it: off one host, on another, the same card and addresses."""
         guest.unplug()
         guest.host.script(f"ip link del {guest.device}")
+        guest.forget_cards()
         _ip_batch([_cable(guest.node, CARD, host.node, guest.device, 1500, mac=guest.mac)])
         host.script(f"ethtool -K {guest.device} tx off rx off >/dev/null; ip link set {guest.device} up")
         guest.host = host
@@ -369,6 +371,16 @@ class Lab:
                     # What came out of a tunnel never goes into another: every host has one to every other.
                     argv += ["--", "set", "Port", name, "protected=true"]
             host.vsctl(*argv)
+
+
+def _try_out_namespaces() -> None:
+    """Mininet waits for ever for a node whose shell could not be started."""
+    try:
+        done = subprocess.run(["mnexec", "-cn", "true"], capture_output=True, text=True, check=False)
+    except FileNotFoundError as problem:
+        raise LabError("mnexec is missing: `scripts/prepare.sh demo` installs what the lab needs") from problem
+    if done.returncode:
+        raise LabError(f"mnexec cannot make namespaces here: {(done.stdout + done.stderr).strip() or done.returncode}")
 
 
 def _tagging_bridge(provider: str) -> str:

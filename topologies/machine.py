@@ -151,6 +151,12 @@ class Machine:
         )
         return int(answer["sent"])
 
+    def forget_cards(self) -> None:
+        """Its cards are others from now on: what was opened to send on the old ones is closed."""
+        for sender in self._sender.values():
+            sender.stop()
+        self._sender.clear()
+
     def sniff(self, interface: str = "eth0") -> Sniffer:
         """Count and keep what comes in on `interface` from now on; use it in a `with`."""
         return Sniffer(Worker(self, "sniffer", interface).ready())

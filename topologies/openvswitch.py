@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 from topologies._mininet import PlainNode
+from topologies.keeper import start_time
 from topologies.machine import LabError, Machine
 
 SCHEMA: Final = "/usr/share/openvswitch/vswitch.ovsschema"
@@ -62,9 +64,11 @@ class OpenVswitch(Machine):
         handle = os.pidfd_open(pid)
         if not Path(f"/proc/{pid}/ns/net").samefile(f"/proc/{self.pid}/ns/net"):
             raise LabError(f"{self.name}: process {pid} is not our {daemon}")
+        started = start_time(pid)
         signal.pidfd_send_signal(handle, number)
-        self.run("sh", "-c", f"while kill -0 {pid} 2>/dev/null; do sleep 0.005; done")
         os.close(handle)
+        while start_time(pid) == started:
+            time.sleep(0.005)
 
     def start_vswitchd(self) -> None:
         """Start ovs-vswitchd again; returns when it has its configuration from the database."""

@@ -156,7 +156,8 @@ def add_filters(parser: Group, flags: Sequence[Flag]) -> None:
             action="append",
             default=argparse.SUPPRESS,
             metavar=metavar(flag.type, flag.attribute.name),
-            help=_percent(flag.attribute.help),
+            # What an object has by default is no news to who looks for objects.
+            help=_percent(re.sub(r"; default:.*", ".", flag.attribute.help)),
         )
 
 

@@ -61,6 +61,16 @@ class Parser(argparse.ArgumentParser):
                 is_first = False
             yield word
 
+    def _check_value(self, action: argparse.Action, value: Any) -> None:  # noqa: ANN401  (argparse's own)
+        """As argparse does, but a word that is nearly one of the choices is told which, not all of them."""
+        if action.choices is None or value in action.choices:
+            return
+        known = [str(choice) for choice in action.choices]
+        near = difflib.get_close_matches(str(value), known, n=1, cutoff=0.6)
+        raise argparse.ArgumentError(
+            action, f"unknown: {value} ({f'did you mean {near[0]}?' if near else 'there are ' + ', '.join(known)})"
+        )
+
     def format_usage(self) -> str:
         self._shorten()
         return super().format_usage()

@@ -39,8 +39,8 @@ COLUMNS: Final = {
         "subnets",
     ),
     "subnet": ("id", "name", "network_id", "cidr", "gateway_ip", "enable_dhcp"),
-    "port": ("id", "name", "mac_address", "fixed_ips", "status", "binding:host_id", "device_owner"),
-    "host": ("name", "state", "ports", "flows", "ovsdb", "tunnel_ip", "bridge_mappings", "error"),
+    "port": ("id", "name", "mac_address", "fixed_ips", "status", "bound_host", "device_owner"),
+    "host": ("name", "state", "ports", "flows", "ovsdb", "tunnel_ip", "bridge_mappings", "error", "problems"),
     "project": ("id", "name", "description"),
     "token": ("id", "name", "project_id", "roles", "expires_at"),
     "security_group": ("id", "name", "project_id", "stateful", "description"),
@@ -141,7 +141,11 @@ _DERIVED: Final[dict[str, Callable[[Object], object]]] = {
 def _add_list(parser: argparse.ArgumentParser, resource: Resource) -> None:
     flags.add_filters(parser.add_argument_group("only those with"), flags.flags_for(resource, May.FILTER))
     parser.add_argument(
-        "--sort", action="append", default=[], metavar="COLUMN[:desc]", help="order; repeat it for equal ones"
+        "--sort",
+        action="append",
+        default=[],
+        metavar="COLUMN[:desc]",
+        help="order, by name unless told; repeat it for equal ones",
     )
     parser.add_argument("--limit", type=_count, metavar="NUMBER", help="at most so many")
     add_output(parser)
@@ -151,7 +155,7 @@ def _list(session: Session) -> int:
     arguments, resource = session.arguments, session.arguments.resource
     chosen = session.columns(_known(resource))
     query = flags.filters(arguments, flags.flags_for(resource, May.FILTER), session.resolve)
-    for text in arguments.sort:
+    for text in arguments.sort or ["name"]:
         column, colon, direction = text.rpartition(":")
         if not colon or direction not in {"asc", "desc"}:
             column, direction = text, "asc"

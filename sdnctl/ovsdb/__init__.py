@@ -2,5 +2,6 @@
 """The hosts' OVSDB servers. The only package that imports ovsdbapp and ovs."""
 
 from sdnctl.ovsdb.link import HostLink
+from sdnctl.ovsdb.remote import Remotes
 
-__all__ = ["HostLink"]
+__all__ = ["HostLink", "Remotes"]

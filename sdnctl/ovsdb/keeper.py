@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keeps one integration bridge as wished, over one connection, and says what is there.
 
-In each turn it takes what came in, sets up the bridge, makes and removes plugs, writes marks, and publishes, each only
-as far as something changed. One transaction is under way at a time.
+In each turn it takes what changed, sets up the bridge, makes and removes plugs, writes marks, and publishes, each only
+as far as there is something to do. One transaction is under way at a time.
 
 What we were asked to change is changed at once. What somebody else changed is put right at most once a second, so that
 two who disagree do not turn the database into a battlefield. Marks are gathered for a quarter of a second: who waits
@@ -14,9 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
-import ovs.poller
 from ovsdbapp.backend.ovs_idl import command, transaction
 
 from sdnctl import runtime
@@ -30,10 +29,10 @@ from sdnctl.ovsdb.goal import (
     shown,
     tunnel_name,
 )
+from sdnctl.ovsdb.idl import HostIdl
 from sdnctl.ovsdb.ops import Op
 from sdnctl.ovsdb.plan import Edit, plan_plug, plan_set_up
-from sdnctl.ovsdb.replica import HostIdl, Replica
-from sdnctl.ovsdb.session import Session
+from sdnctl.ovsdb.replica import Replica
 
 REPAIR_S: Final = 1.0
 """Between two corrections of what somebody else changed."""
@@ -66,17 +65,17 @@ class Wishes:
 
 
 class Keeper:
-    """See above. `run` ends with the connection."""
+    """See above. Lives as long as its connection."""
 
     def __init__(
-        self, session: Session, replica: Replica, wishes: Wishes, serial: Callable[[], str], on_facts: OnFacts
+        self, replica: Replica, wishes: Wishes, serial: Callable[[], str], on_facts: OnFacts, wake: Callable[[], None]
     ) -> None:
-        self._session = session
         self._replica = replica
         self._wishes = wishes
         self._serial = serial
         self._on_facts = on_facts
-        self._is_started = False
+        self._wake = wake
+        self._view = replica.add_view(wishes.goal.host.bridge)
         self._is_set_up_wished = True
         self._set_up_problems: list[str] = []
         self._wished: dict[str, None] = {}
@@ -92,13 +91,17 @@ class Keeper:
         self._retry_at = NEVER
         self._wake_at = NEVER
         self._facts: HostFacts | None = None
+        self._is_started = False
+
+    def close(self) -> None:
+        self._replica.remove_view(self._view)
 
     # --- called by other tasks --------------------------------------------------------------------------------
 
     def configure(self) -> None:
         """The goal is another one."""
         self._is_set_up_wished = True
-        self._session.wake()
+        self._call()
 
     def want(self, old: Mapping[str, PlugSpec] | None, new: Mapping[str, PlugSpec]) -> None:
         """The wished plugs are `new` ones."""
@@ -109,50 +112,44 @@ class Keeper:
                 name for name, spec in new.items() if (had := old.get(name)) is not spec and had != spec
             )
             self._wished |= dict.fromkeys(name for name in old if name not in new)
-        self._session.wake()
+        self._call()
 
     def set_installed(self, revisions: Mapping[str, int]) -> None:
-        self._marks |= {name: revision for name, revision in revisions.items() if name in self._replica.here}
-        self._session.wake()
+        here = self._view.here
+        self._marks |= {name: revision for name, revision in revisions.items() if name in here}
+        self._call()
 
-    # --- the task ---------------------------------------------------------------------------------------------
+    def _call(self) -> None:
+        self._view.is_due = True
+        self._wake()
 
-    def run(self) -> NoReturn:
-        """Keep things right until HostGoneError."""
-        idl = self._replica.idl
-        while True:
-            idl.run()
-            if idl.is_complete and self._turn():
-                continue
-            self._sleep(idl)
+    # --- called by the connection's task ----------------------------------------------------------------------
 
-    def _sleep(self, idl: HostIdl) -> None:
-        poller = ovs.poller.Poller()
-        idl.wait(poller)
-        wake_at = min(self._wake_at, self._retry_at)
-        if wake_at != NEVER:
-            poller.timer_wait(max(1, round((wake_at - runtime.monotonic()) * 1000)))
-        poller.block()
+    @property
+    def due_at(self) -> float:
+        """When `turn` has something to do, if nothing changes."""
+        return 0.0 if self._view.is_due else min(self._wake_at, self._retry_at)
 
-    def _turn(self) -> bool:
-        """Do what is to do; whether there may be more."""
-        replica = self._replica
-        replica.refresh()
+    def turn(self) -> None:
+        """Do what is to do, up to one transaction; `due_at` says whether there is more."""
+        view, plugs = self._view, self._wishes.plugs or {}
+        self._replica.refresh()
+        view.is_due = False
         if not self._is_started:
             self._is_started = True
-            self._look_at_all(self._wishes.plugs or {})
-        touched, replica.touched = replica.touched, set()
-        self._touched |= dict.fromkeys(touched)
+            self._look_at_all(plugs)
+        touched, view.touched = view.touched, set()
+        self._touched |= dict.fromkeys(name for name in touched if name in plugs or name in view.plugs)
         if not touched.isdisjoint(_set_up_names(self._wishes.goal)):
-            replica.idl.is_set_up_unchecked = True
+            view.is_set_up_unchecked = True
         self._retry()
         self._wake_at = NEVER
-        has_worked = self._set_up() or self._make_plugs() or self._write_marks()
+        if self._set_up() or self._make_plugs() or self._write_marks():
+            view.is_due = True
         self._publish()
-        return has_worked
 
     def _look_at_all(self, plugs: Mapping[str, PlugSpec]) -> None:
-        self._wished |= dict.fromkeys(plugs) | dict.fromkeys(self._replica.owned_plugs())
+        self._wished |= dict.fromkeys(plugs) | dict.fromkeys(self._view.plugs)
 
     def _retry(self) -> None:
         if runtime.monotonic() >= self._retry_at:
@@ -173,17 +170,25 @@ class Keeper:
     # --- the bridge -------------------------------------------------------------------------------------------
 
     def _set_up(self) -> bool:
-        replica, goal = self._replica, self._wishes.goal
-        if not self._is_set_up_wished and not replica.idl.is_set_up_unchecked:
+        replica, view, goal = self._replica, self._view, self._wishes.goal
+        if not self._is_set_up_wished and not view.is_set_up_unchecked:
             return False
-        planned, problems = plan_set_up(goal, replica.state(_set_up_names(goal)), self._serial())
+        if self._is_set_up_wished:
+            self._watch()
+        planned, problems = plan_set_up(goal, replica.state(view, _set_up_names(goal)), self._serial())
         if planned and not self._is_set_up_wished and not self._may_repair():
             return False
-        self._is_set_up_wished = replica.idl.is_set_up_unchecked = False
+        self._is_set_up_wished = view.is_set_up_unchecked = False
         if planned and (refusal := self._commit(planned)):
             problems.append(f"bridge {shown(goal.host.bridge)} could not be set up: {refusal}")
         self._set_up_problems = problems
         return bool(planned)
+
+    def _watch(self) -> None:
+        """Be told of everything whose name matters, also when it is on other bridges."""
+        goal = self._wishes.goal
+        providers = (provider for _, provider in goal.host.bridge_mappings)
+        self._replica.watch(self._view, (*_set_up_names(goal), *providers, *self._plug_problems))
 
     # --- plugs ------------------------------------------------------------------------------------------------
 
@@ -191,7 +196,7 @@ class Keeper:
         if self._wishes.plugs is None:
             self._touched = {}
             return False
-        if not self._replica.has_bridge:
+        if not self._replica.has_bridge(self._view.bridge):
             # The server would accept ports that are on no bridge, and forget them at once.
             return False
         is_repair = not self._wished
@@ -214,9 +219,11 @@ class Keeper:
             problems[batch[0]] = f"interface {shown(batch[0])} could not be made or removed: {refusal}"
             self._refused[batch[0]] = None
         self._batch = min(2 * self._batch, BATCH)
-        for name in batch:
-            self._plug_problems.pop(name, None)
-        self._plug_problems |= problems
+        if problems or not self._plug_problems.keys().isdisjoint(batch):
+            for name in batch:
+                self._plug_problems.pop(name, None)
+            self._plug_problems |= problems
+            self._watch()
         return True
 
     def _plan_plugs(self, names: Iterable[str]) -> tuple[dict[str, str], list[Op]]:
@@ -237,11 +244,12 @@ class Keeper:
             self._wake_at = min(self._wake_at, self._mark_at if self._marks else NEVER)
             return False
         self._mark_at = now + MARK_S
+        here = self._view.here
         marks, self._marks = self._marks, {}
         planned = []
         for name, revision in marks.items():
             row_id = self._replica.interface_id(name)
-            if row_id is not None and self._replica.here[name].installed != str(revision):
+            if row_id is not None and name in here and here[name].installed != str(revision):
                 mark = ops.set_keys("external_ids", {INSTALLED: str(revision)})
                 planned.append(ops.mutate("Interface", row_id, mark))
         if planned:
@@ -264,22 +272,21 @@ class Keeper:
         return ""
 
     def _publish(self) -> None:
-        replica, goal = self._replica, self._wishes.goal
-        datapath_id = replica.datapath_id
+        replica, view, goal, old = self._replica, self._view, self._wishes.goal, self._facts
+        datapath_id = replica.datapath_id(view.bridge)
         if datapath_id is None:
             self._facts = None
-            waiting = f"bridge {shown(goal.host.bridge)} has no datapath id yet: is ovs-vswitchd running?"
+            waiting = f"bridge {shown(view.bridge)} has no datapath id yet: is ovs-vswitchd running?"
             self._on_facts(None, "; ".join((*self._set_up_problems, waiting)))
             return
-        old = self._facts
-        is_same = old is not None and not replica.is_here_changed
-        interfaces = old.interfaces if old is not None and is_same else dict(replica.here)
-        replica.is_here_changed = False
+        is_same = old is not None and not view.is_here_changed
+        interfaces = old.interfaces if old is not None and is_same else dict(view.here)
+        view.is_here_changed = False
         problems = [*self._set_up_problems, *_interface_problems(goal, interfaces), *self._shown_plug_problems()]
         tunnel = interfaces.get(tunnel_name(goal.host.bridge))
         facts = HostFacts(
             datapath_id=datapath_id,
-            serial=replica.serial,
+            serial=replica.serial(view.bridge),
             interfaces=interfaces,
             tunnel_ofport=tunnel.ofport if tunnel is not None and tunnel.is_ours else None,
             patch_ofports=_patch_ofports(goal, interfaces),

@@ -6,13 +6,13 @@ sets are inserted and deleted, so that what others put beside them stays.
 
 The controller targets deserve care. When the last one of a bridge goes, or the first one comes, ovs-vswitchd 3.1
 flushes all flows of the bridge: therefore old and new ones change place in one transaction, and an empty wish leaves
-what is there.
+what is there. A target that it ignores counts as none: that is a `unix:` one outside its own run directory.
 """
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -105,7 +105,7 @@ class State:
 
     has_root: bool
     """The Open_vSwitch row is there: `ovs-vsctl init` or anybody's first change made it."""
-    bridges: frozenset[str]
+    bridges: Collection[str]
     bridge: BridgeRow | None
     interfaces: Mapping[str, InterfaceRow]
     """Those that are of one of `SET_UP_TYPES` and ours, and those whose name we might want."""

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One host's OVSDB in memory, and what of it changed.
+"""One OVSDB in memory, and what of it changed, for each integration bridge that is kept there.
 
-`Idl` keeps the rows and calls `notify` for each change; that only notes the row. `refresh` then brings the values that
-we publish up to date, at a cost that follows the change and not the number of interfaces. Everything here is called by
-the link's own task.
+`refresh` brings the values that we publish up to date with the rows, at a cost that follows the change and not the
+number of interfaces or bridges. Everything here is called by the task of the OVSDB's connection.
 
 Row contents are written by whoever has access to that host: nothing is trusted to have a sensible length or form.
 """
@@ -11,21 +10,21 @@ Row contents are written by whoever has access to that host: nothing is trusted 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
 import uuid
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
-import ovs.db.idl
 from netaddr import EUI
-from ovsdbapp.backend.ovs_idl import connection, idlutils
 
 from sdnctl import runtime
-from sdnctl.errors import HostGoneError
 from sdnctl.model.host import Interface
 from sdnctl.model.ids import Ofport
 from sdnctl.ovsdb.goal import BRIDGE, INSTALLED, LAST_OFPORT, OWNED
+from sdnctl.ovsdb.idl import Changes, HostIdl
 from sdnctl.ovsdb.plan import (
     CONTROLLER,
     SET_UP_TYPES,
@@ -35,43 +34,6 @@ from sdnctl.ovsdb.plan import (
     InterfaceRow,
     State,
 )
-from sdnctl.ovsdb.session import Session
-
-DATABASE: Final = "Open_vSwitch"
-
-COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
-    "Open_vSwitch": ("bridges",),
-    "Bridge": (
-        "name",
-        "ports",
-        "datapath_id",
-        "datapath_type",
-        "fail_mode",
-        "protocols",
-        "other_config",
-        "mcast_snooping_enable",
-        "controller",
-        "flow_tables",
-    ),
-    "Port": ("name", "interfaces"),
-    "Interface": (
-        "name",
-        "type",
-        "options",
-        "external_ids",
-        "ofport",
-        "ofport_request",
-        "mac",
-        "mtu_request",
-        "error",
-    ),
-    "Controller": (*CONTROLLER, "target", "controller_rate_limit", "external_ids"),
-    "Flow_Table": ("name", "external_ids"),
-}
-"""What is followed. Anything more costs time and memory for each interface of each host: statistics change all day."""
-
-STATUS_COLUMNS: Final = frozenset({"ofport", "error"})
-"""Columns of Interface that ovs-vswitchd writes: no reason to look whether the interface is as wanted."""
 
 NAME_LIMIT: Final = 64
 TEXT_LIMIT: Final = 200
@@ -80,81 +42,32 @@ TEXT_LIMIT: Final = 200
 _MAC: Final = re.compile(r"[0-9a-fA-F]{2}(?:[:-][0-9a-fA-F]{2}){5}")
 
 
-def open_replica(session: Session, bridge: str) -> Replica:
-    """An empty replica that fills itself as its `run` is called."""
-    schema = session.call("get_schema", [DATABASE])
-    try:
-        schema = {**schema, "tables": {table: _cut(schema, table) for table in COLUMNS}}
-    except (KeyError, TypeError) as error:
-        raise HostGoneError(
-            f"{session.target}: its database has no {error}: Open vSwitch 2.6 or newer is needed"
-        ) from error
-    helper = idlutils.create_schema_helper(schema)
-    helper.register_all()
-    return Replica(HostIdl(session, helper), bridge)
+class View:
+    """What one integration bridge sees; whoever keeps the bridge takes the changes from here."""
 
-
-def _cut(schema: dict[str, Any], table: str) -> dict[str, Any]:
-    """The table with the columns we follow only; parsing all of the schema takes the hub 20 ms."""
-    have = schema["tables"][table]
-    return {**have, "columns": {column: have["columns"][column] for column in COLUMNS[table]}}
-
-
-class HostIdl(connection.OvsdbIdl):
-    """The library's replica on our own session; notes which rows changed."""
-
-    def __init__(self, session: Session, helper: ovs.db.idl.SchemaHelper) -> None:
-        super().__init__(session.target, helper)
-        self._session = session
-        self._slice_ends = 0.0
-        self.bridges: set[uuid.UUID] = set()
-        self.ports: set[uuid.UUID] = set()
-        self.interfaces: set[uuid.UUID] = set()
-        """Rows that changed."""
-        self.unchecked: set[uuid.UUID] = set()
-        """Interfaces of which more changed than their status."""
+    def __init__(self, bridge: str) -> None:
+        self.bridge = bridge
+        self.is_due = True
+        """Something changed."""
         self.is_set_up_unchecked = True
-        """Something of the bridge itself changed."""
+        """Something of the bridge itself changed, or of what its set-up depends on."""
+        self.here: dict[str, Interface] = {}
+        """Interfaces on the integration bridge by name. Copied before it is published."""
+        self.is_here_changed = False
+        self.touched: set[str] = set()
+        """Names of interfaces that are to be compared with what is wanted."""
+        self.set_up: set[uuid.UUID] = set()
+        """Interfaces that we made to set up this bridge, on whatever bridge they are."""
+        self.plugs: dict[str, uuid.UUID] = {}
+        """Interfaces that we made for ports of this bridge, by name."""
+        self.watched: set[str] = set()
 
-    def run(self) -> bool:
-        """Take what came in; HostGoneError when nothing will come any more."""
-        was_complete = self.is_complete
-        self._slice_ends = runtime.monotonic() + runtime.SLICE_S
-        is_changed = bool(super().run())
-        self._session.check()
-        if was_complete and not self.is_complete:
-            raise HostGoneError(f"{self._session.target}: the database was converted to another schema")
-        return is_changed
+    def look_at_set_up(self) -> None:
+        self.is_set_up_unchecked = self.is_due = True
 
-    @property
-    def is_complete(self) -> bool:
-        """The whole database has been read."""
-        return bool(self.state == self.IDL_S_MONITORING)
-
-    def cooperative_yield(self) -> None:
-        if runtime.monotonic() >= self._slice_ends:
-            runtime.give_way()
-            self._slice_ends = runtime.monotonic() + runtime.SLICE_S
-
-    def notify(self, event: str, row: Any, updates: Any = None) -> None:
-        table = row._table.name  # noqa: SLF001  (the library's own events read it there)
-        if table == "Interface":
-            self.interfaces.add(row.uuid)
-            if event != ovs.db.idl.ROW_UPDATE or not _changed(updates) <= STATUS_COLUMNS:
-                self.unchecked.add(row.uuid)
-        elif table == "Port":
-            self.ports.add(row.uuid)
-        else:
-            if table == "Bridge":
-                self.bridges.add(row.uuid)
-                if event == ovs.db.idl.ROW_UPDATE and _changed(updates) == {"ports"}:
-                    return
-            self.is_set_up_unchecked = True
-
-
-def _changed(updates: Any) -> set[str]:
-    """Columns that an update changed. `hasattr` on the row would say the same after converting each value."""
-    return set(updates._data)  # noqa: SLF001
+    def touch(self, name: str) -> None:
+        self.touched.add(name)
+        self.is_due = True
 
 
 @dataclass(slots=True)
@@ -163,74 +76,118 @@ class _Known:
 
     value: Interface
     owner: str
-    bridge: uuid.UUID | None
+    """The integration bridge that we made it for, if we did."""
+    bridge: str
     port: uuid.UUID | None
-    is_here: bool
-    """It is on the integration bridge."""
+
+    @property
+    def is_set_up(self) -> bool:
+        return bool(self.owner) and self.value.type in SET_UP_TYPES
 
 
 class Replica:
-    """The values we publish and the rows we may want different, of one integration bridge in one OVSDB."""
+    """The values we publish and the rows we may want different."""
 
-    def __init__(self, idl: HostIdl, bridge: str) -> None:
+    def __init__(self, idl: HostIdl) -> None:
         self.idl = idl
-        self.here: dict[str, Interface] = {}
-        """Interfaces on the integration bridge by name. Copied before it is published."""
-        self.is_here_changed = False
-        self.touched: set[str] = set()
-        """Names of interfaces that are to be compared with what is wanted; taken by the link."""
-        self._bridge = bridge
+        self._views: dict[str, list[View]] = defaultdict(list)
+        self._watchers: dict[str, set[View]] = defaultdict(set)
         self._known: dict[uuid.UUID, _Known] = {}
         self._by_name: dict[str, uuid.UUID] = {}
-        self._set_up: set[uuid.UUID] = set()
+        self._bridge_ids: dict[str, uuid.UUID] = {}
         self._bridge_names: dict[uuid.UUID, str] = {}
         self._bridge_ports: dict[uuid.UUID, set[Any]] = {}
+        self._bridge_parts: dict[uuid.UUID, set[uuid.UUID]] = {}
+        self._part_of: dict[uuid.UUID, uuid.UUID] = {}
         self._bridge_of: dict[uuid.UUID, uuid.UUID] = {}
         self._port_interfaces: dict[uuid.UUID, tuple[uuid.UUID, ...]] = {}
         self._port_of: dict[uuid.UUID, uuid.UUID] = {}
+
+    # --- views ------------------------------------------------------------------------------------------------
+
+    def add_view(self, bridge: str) -> View:
+        """A view of all that is known by now, which follows from now on."""
+        view = View(bridge)
+        self._views[bridge].append(view)
+        for row_id, known in self._known.items():
+            self._show(row_id, known, (view,))
+        return view
+
+    def remove_view(self, view: View) -> None:
+        self._views[view.bridge].remove(view)
+        self.watch(view, ())
+
+    def watch(self, view: View, names: Iterable[str]) -> None:
+        """Tell `view` of interfaces and bridges with these names too, wherever they are."""
+        for name in view.watched:
+            self._watchers[name].discard(view)
+            if not self._watchers[name]:
+                del self._watchers[name]
+        view.watched = set(names)
+        for name in view.watched:
+            self._watchers[name].add(view)
+
+    def _views_of(self, bridge: str) -> Iterable[View]:
+        return self._views.get(bridge, ())
+
+    def _watchers_of(self, name: str) -> Iterable[View]:
+        return self._watchers.get(name, ())
 
     # --- bring up to date -------------------------------------------------------------------------------------
 
     def refresh(self) -> None:
         """Take over what changed since the last call, giving way in between."""
-        idl = self.idl
+        changes, self.idl.changes = self.idl.changes, Changes()
         stale: set[uuid.UUID] = set()
-        bridges, idl.bridges = idl.bridges, set()
-        for row_id in bridges:
-            for port in self._refresh_bridge(row_id):
+        for row_id in runtime.in_slices(changes.bridges):
+            for port in self._refresh_bridge(row_id, is_setting=row_id in changes.settings):
                 stale.update(self._port_interfaces.get(port, ()))
-        ports, idl.ports = idl.ports, set()
-        for row_id in runtime.in_slices(ports):
+        for row_id in changes.parts:
+            bridge = self._part_of.get(row_id)
+            for view in self._views_of(self._bridge_names.get(bridge, "")) if bridge is not None else ():
+                view.look_at_set_up()
+        for row_id in runtime.in_slices(changes.ports):
             stale.update(self._refresh_port(row_id))
-        unchecked, idl.unchecked = idl.unchecked | stale, set()
-        stale |= idl.interfaces
-        idl.interfaces = set()
-        for row_id in runtime.in_slices(stale):
+        unchecked = changes.unchecked | stale
+        for row_id in runtime.in_slices(changes.interfaces | stale):
             self._refresh_interface(row_id, is_unchecked=row_id in unchecked)
 
-    def _refresh_bridge(self, row_id: uuid.UUID) -> Iterable[uuid.UUID]:
+    def _refresh_bridge(self, row_id: uuid.UUID, *, is_setting: bool) -> Iterable[uuid.UUID]:
         """The ports that came to the bridge or went."""
         row = self.idl.tables["Bridge"].rows.get(row_id)
-        if row is None:
-            atoms: set[Any] = set()
-            name = self._bridge_names.pop(row_id, None)
-            if name == self._bridge:
-                self.idl.is_set_up_unchecked = True
-        else:
-            # `row.ports` would sort the rows, in Python: 11 ms for 3 000 ports, at every port that comes or goes.
-            atoms = set(row._data["ports"].values)  # noqa: SLF001
-            self._bridge_names[row_id] = row.name
-        had = self._bridge_ports.get(row_id, set())
-        self._bridge_ports[row_id] = atoms
-        gone, come = [atom.value for atom in had - atoms], [atom.value for atom in atoms - had]
+        old_name = self._bridge_names.get(row_id)
+        if row is None and old_name is None:
+            return ()
+        name = old_name or row.name
+        if is_setting:
+            self._refresh_parts(row_id, row)
+            for view in itertools.chain(self._views_of(name), self._watchers_of(name)):
+                view.look_at_set_up()
+        # `row.ports` would sort the rows, in Python: 11 ms for 3 000 ports, at every port that comes or goes.
+        have = set(row._data["ports"].values) if row is not None else set()  # noqa: SLF001
+        had = self._bridge_ports.pop(row_id, set())
+        if row is not None:
+            self._bridge_names[row_id], self._bridge_ids[name], self._bridge_ports[row_id] = name, row_id, have
+        elif old_name is not None:
+            del self._bridge_names[row_id]
+            if self._bridge_ids.get(name) == row_id:
+                del self._bridge_ids[name]
+        gone, come = [atom.value for atom in had - have], [atom.value for atom in have - had]
         for port in gone:
             if self._bridge_of.get(port) == row_id:
                 del self._bridge_of[port]
         for port in come:
             self._bridge_of[port] = row_id
-        if row is None:
-            del self._bridge_ports[row_id]
         return gone + come
+
+    def _refresh_parts(self, row_id: uuid.UUID, row: Any) -> None:
+        """Which controllers and flow tables are the bridge's."""
+        for part in self._bridge_parts.pop(row_id, ()):
+            self._part_of.pop(part, None)
+        if row is not None:
+            parts = {part.uuid for part in (*row.controller, *row.flow_tables.values())}
+            self._bridge_parts[row_id] = parts
+            self._part_of |= dict.fromkeys(parts, row_id)
 
     def _refresh_port(self, row_id: uuid.UUID) -> Iterable[uuid.UUID]:
         """The interfaces that came to the port or went."""
@@ -248,21 +205,22 @@ class Replica:
 
     def _refresh_interface(self, row_id: uuid.UUID, *, is_unchecked: bool) -> None:
         had, have = self._known.pop(row_id, None), self._read(row_id)
-        for known in (had, have):
-            if known is not None and is_unchecked:
-                self.touched.add(known.value.name)
-                if self._is_set_up(known):
-                    self.idl.is_set_up_unchecked = True
+        if had is not None and have is not None and (had.value, had.bridge) == (have.value, have.bridge):
+            have.value = had.value
+        else:
+            for known in (had, have):
+                for view in self._views_of(known.bridge) if known is not None else ():
+                    view.is_here_changed = view.is_due = True
         if had is not None:
             self._forget(row_id, had)
         if have is not None:
-            if had is not None and had.is_here and have.is_here and had.value == have.value:
-                have.value = had.value
-            elif have.is_here:
-                self.is_here_changed = True
-            self._remember(row_id, have)
-        if had is not None and had.is_here and not (have is not None and have.is_here):
-            self.is_here_changed = True
+            self._known[row_id] = have
+            self._by_name[have.value.name] = row_id
+            self._show(row_id, have, itertools.chain(self._views_of(have.bridge), self._views_of(have.owner)))
+        if is_unchecked:
+            for known in (had, have):
+                if known is not None:
+                    self._touch(known)
 
     def _read(self, row_id: uuid.UUID) -> _Known | None:
         """What there is to know of an interface; None if it has no name that we could use."""
@@ -290,91 +248,86 @@ class Replica:
         return _Known(
             value=value,
             owner=ids.get(BRIDGE, "") if is_ours else "",
-            bridge=bridge,
+            bridge=self._bridge_names[bridge] if bridge is not None else "",
             port=port,
-            is_here=bridge is not None and self._bridge_names.get(bridge) == self._bridge,
         )
+
+    def _show(self, row_id: uuid.UUID, known: _Known, views: Iterable[View]) -> None:
+        """Add an interface to those of `views` that it concerns."""
+        for view in views:
+            if known.bridge == view.bridge:
+                view.here[known.value.name] = known.value
+            if known.owner == view.bridge and known.is_set_up:
+                view.set_up.add(row_id)
+            elif known.owner == view.bridge:
+                view.plugs[known.value.name] = row_id
 
     def _forget(self, row_id: uuid.UUID, known: _Known) -> None:
         name = known.value.name
+        # Another row may have taken the name in the same transaction.
         if self._by_name.get(name) == row_id:
             del self._by_name[name]
-        self._set_up.discard(row_id)
-        # Another row may have taken the name in the same transaction.
-        if known.is_here and self.here.get(name) is known.value:
-            del self.here[name]
+        for view in self._views_of(known.bridge):
+            if view.here.get(name) is known.value:
+                del view.here[name]
+        for view in self._views_of(known.owner):
+            view.set_up.discard(row_id)
+            if view.plugs.get(name) == row_id:
+                del view.plugs[name]
 
-    def _remember(self, row_id: uuid.UUID, known: _Known) -> None:
+    def _touch(self, known: _Known) -> None:
+        """More than the status of an interface changed: tell whom it concerns."""
         name = known.value.name
-        self._known[row_id] = known
-        self._by_name[name] = row_id
-        if self._is_set_up(known):
-            self._set_up.add(row_id)
-        if known.is_here:
-            self.here[name] = known.value
-
-    def _is_set_up(self, known: _Known) -> bool:
-        return known.owner == self._bridge and known.value.type in SET_UP_TYPES
+        for view in itertools.chain(self._views_of(known.bridge), self._watchers_of(name)):
+            view.touch(name)
+            if known.is_set_up and known.owner == view.bridge:
+                view.look_at_set_up()
 
     # --- what is there ----------------------------------------------------------------------------------------
 
-    @property
-    def has_bridge(self) -> bool:
-        """The integration bridge exists."""
-        return self._bridge_row() is not None
+    def has_bridge(self, bridge: str) -> bool:
+        return bridge in self._bridge_ids
 
-    @property
-    def datapath_id(self) -> int | None:
+    def datapath_id(self, bridge: str) -> int | None:
         """None while ovs-vswitchd has not said it."""
-        row = self._bridge_row()
+        row = self._bridge_row(bridge)
         with contextlib.suppress(ValueError):
             if row is not None and row.datapath_id:
                 return int(row.datapath_id[0][:16], 16)
         return None
 
-    @property
-    def serial(self) -> str:
+    def serial(self, bridge: str) -> str:
         """As the switch will say it: the OpenFlow field has 31 bytes."""
-        row = self._bridge_row()
+        row = self._bridge_row(bridge)
         text = "" if row is None else row.other_config.get("dp-sn", "")
         return text.encode(errors="replace")[:31].decode(errors="ignore")
 
     def interface_id(self, name: str) -> uuid.UUID | None:
-        """The row of an interface on the integration bridge."""
-        return self._by_name.get(name) if name in self.here else None
+        """The row of the interface of that name."""
+        return self._by_name.get(name)
 
     def interface(self, name: str) -> InterfaceRow | None:
         """The interface of that name, on whatever bridge."""
         row_id = self._by_name.get(name)
         return None if row_id is None else self._interface_row(row_id)
 
-    def owned_plugs(self) -> list[str]:
-        """Names of the interfaces that we made for ports of the integration bridge."""
-        return [
-            known.value.name
-            for known in self._known.values()
-            if known.owner == self._bridge and known.value.type not in SET_UP_TYPES
-        ]
-
-    def state(self, names: Iterable[str]) -> State:
+    def state(self, view: View, names: Iterable[str]) -> State:
         """What setting up the bridge has to know; `names` are those of interfaces that may be wanted."""
         rows = [self.interface(name) for name in names]
-        rows += [self._interface_row(row_id) for row_id in self._set_up]
+        rows += [self._interface_row(row_id) for row_id in view.set_up]
         return State(
             has_root=bool(self.idl.tables["Open_vSwitch"].rows),
-            bridges=frozenset(self._bridge_names.values()),
-            bridge=self._bridge_state(),
+            bridges=self._bridge_ids.keys(),
+            bridge=self._bridge_state(view.bridge),
             interfaces={row.name: row for row in rows if row is not None},
         )
 
-    def _bridge_row(self) -> Any:
-        for row_id, name in self._bridge_names.items():
-            if name == self._bridge:
-                return self.idl.tables["Bridge"].rows.get(row_id)
-        return None
+    def _bridge_row(self, bridge: str) -> Any:
+        row_id = self._bridge_ids.get(bridge)
+        return None if row_id is None else self.idl.tables["Bridge"].rows[row_id]
 
-    def _bridge_state(self) -> BridgeRow | None:
-        row = self._bridge_row()
+    def _bridge_state(self, bridge: str) -> BridgeRow | None:
+        row = self._bridge_row(bridge)
         if row is None:
             return None
         return BridgeRow(
@@ -389,12 +342,12 @@ class Replica:
 
     def _interface_row(self, row_id: uuid.UUID) -> InterfaceRow | None:
         known, row = self._known[row_id], self.idl.tables["Interface"].rows[row_id]
-        if known.bridge is None or known.port is None:
+        if not known.bridge or known.port is None:
             return None
         return InterfaceRow(
             id=row_id,
             port=known.port,
-            bridge=self._bridge_names[known.bridge],
+            bridge=known.bridge,
             name=known.value.name,
             owner=known.owner,
             type=row.type,

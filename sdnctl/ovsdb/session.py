@@ -196,10 +196,6 @@ class Session:
         if self._event >= 0:
             os.eventfd_write(self._event, 1)
 
-    def drop(self, reason: str) -> None:
-        """Give the session up."""
-        self._lose(reason)
-
     def call(self, method: str, params: list[Any]) -> Any:
         """The result of one request; only while nobody else receives."""
         request = ovs.jsonrpc.Message.create_request(method, params)

@@ -112,6 +112,7 @@ _after = (
     select(_journal.revision, _journal.kind, _journal.object_id)
     .where(_journal.revision > bindparam("after"))
     .order_by(_journal.revision)
+    .limit(_BATCH)
 )
 
 
@@ -131,8 +132,15 @@ def load(connection: Connection) -> Contents:
 
 def changes(connection: Connection, after: Revision) -> tuple[Change, ...]:
     """The journal's entries after a revision, oldest first."""
-    rows = fetch_all(connection.execute(_after, {"after": after}))
-    return tuple(Change(Revision(row.revision), row.kind, row.object_id) for row in rows)
+    found: list[Change] = []
+    last = after
+    while True:
+        rows = connection.execute(_after, {"after": last}).all()
+        found += (Change(Revision(row.revision), row.kind, row.object_id) for row in rows)
+        if len(rows) < _BATCH:
+            return tuple(found)
+        last = found[-1].revision
+        runtime.give_way()
 
 
 def fetch(connection: Connection, kind: str, ids: Iterable[str]) -> dict[str, Item]:

@@ -24,6 +24,7 @@ from typing import Any, Final, TypeVar
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from sdnctl import runtime
 from sdnctl.errors import ConflictError, InvalidError, UnavailableError
@@ -37,6 +38,8 @@ BUSY_S: Final = 30.0
 """So long is another process's write to the same SQLite file waited for."""
 BUSY_MS: Final = 10
 CONNECTIONS: Final = 16
+TURN_S: Final = 60.0
+"""So long is a connection waited for when all are in use."""
 
 _RETRIED: Final = frozenset({"40001", "40P01", "23505", "23503", "55P03"})
 """PostgreSQL: serialization failure, deadlock, unique and foreign key violation, lock not available."""
@@ -56,7 +59,7 @@ class Database:
             self._writer: Engine = self._engine.execution_options(begin="BEGIN IMMEDIATE")
             self._snapshots: Engine = self._engine.execution_options(begin="BEGIN")
         else:
-            self._engine = create_engine(self._url, pool_size=CONNECTIONS, max_overflow=0, pool_timeout=60)
+            self._engine = create_engine(self._url, pool_size=CONNECTIONS, max_overflow=0, pool_timeout=TURN_S)
             self._writer = self._engine
             self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         self._turn = runtime.Semaphore(1 if self.is_sqlite else CONNECTIONS // 2)
@@ -103,6 +106,8 @@ class Database:
                 # A connection that was found dead did nothing yet: only a commit may not be repeated blindly.
                 if attempt == ATTEMPTS or not (_is_retried(error) or error.connection_invalidated):
                     raise self._translated(error) from error
+            except PoolTimeoutError as error:
+                raise UnavailableError(f"All connections to the database {self.name} are busy; try again.") from error
             runtime.sleep(PAUSE_S * attempt)
         raise AssertionError("the last attempt returns or raises")
 

@@ -31,6 +31,7 @@ from sdnctl.store import (
     listing,
     networks,
     ports,
+    quotas,
     security_groups,
     security_rules,
     subnets,
@@ -138,7 +139,12 @@ class Store:
     # ------------------------------------------------------------------------------------------------- what REST asks
 
     def create(self, ctx: Context, kind: str, bodies: Sequence[Mapping[str, object]]) -> Written:
-        return self._write(ctx, kind, lambda write: _CREATE[kind](write, bodies))
+        def work(write: Write) -> list[str]:
+            ids = _CREATE[kind](write, bodies)
+            quotas.require(write, kind, bodies)
+            return ids
+
+        return self._write(ctx, kind, work)
 
     def update(
         self, ctx: Context, kind: str, object_id: str, changes: Mapping[str, object], if_match: int | None = None
@@ -221,6 +227,8 @@ class Store:
             return []
 
         self._write(_NOBODY, "token", work)
+        if self.authenticate(secret) is None:
+            path.unlink()  # another controller was first, and its token is elsewhere
 
     # ----------------------------------------------------------------------------------------- what the follower asks
 

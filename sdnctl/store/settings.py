@@ -33,6 +33,8 @@ class Settings:
     mac_oui: str = "fa:16:3e"
     dns_domain: str = "sdnctl.internal"
     """Domain of ports in networks that have none of their own."""
+    quotas: Mapping[str, int] = field(default_factory=dict)
+    """How many objects of a kind a project may have; -1 or not named: any number."""
     max_dns_nameservers: int = 5
     max_host_routes: int = 20
     max_allowed_address_pairs: int = 10

@@ -49,8 +49,6 @@ _SHARED: Final = frozenset({"security_group", "address_group"})
 _ROWS: Final = 50
 """So many rows are inserted between two moments at which other tasks may run."""
 _EMPTY: Final[tuple[object, ...]] = (None, "", [], {})
-_SILENT: Final = frozenset({"updated_at", "revision_number", "tenant_id"})
-"""Attributes that change because others do."""
 
 _counters = tables.counters.c
 _take = {
@@ -269,7 +267,7 @@ def _difference(old: Object | None, new: Object | None) -> dict[str, list[object
             for name, value in present.items()
             if value not in _EMPTY and name != "tenant_id"
         }
-    return {name: [old[name], value] for name, value in new.items() if value != old[name] and name not in _SILENT}
+    return {name: [old[name], value] for name, value in new.items() if value != old[name]}
 
 
 def may_see_network(ctx: Context, row: Row[Any]) -> bool:

@@ -27,7 +27,7 @@ from sdnctl.model.contents import Item, Source
 from sdnctl.model.host import Host, HostFacts, PlugSpec
 from sdnctl.model.ids import Revision
 from sdnctl.model.network import Network, Subnet
-from sdnctl.model.port import Port, PortStatus
+from sdnctl.model.port import Plug, Port, PortStatus
 from sdnctl.model.security import AddressGroup, SecurityGroup
 from sdnctl.sync import host as host_task
 from sdnctl.sync.compile import compile_view
@@ -93,6 +93,9 @@ class _Batch:
     revision: Revision
     hosts: set[str] = field(default_factory=set)
     plugged: set[str] = field(default_factory=set)
+    """Ports whose interface is to be made."""
+    released: set[Plug] = field(default_factory=set)
+    """Interfaces that are to go."""
 
 
 class Fabric:
@@ -232,6 +235,8 @@ class Fabric:
                 world.put_port(model)
                 if model.plug is not None and (old is None or old.plug != model.plug):
                     self._batch.plugged.add(object_id)
+                if old is not None and old.plug is not None and old.plug != model.plug:
+                    self._batch.released.add(old.plug)
             case None if kind == "host":
                 self._host_removed(object_id)
             case None if kind == "network":
@@ -243,6 +248,9 @@ class Fabric:
             case None if kind == "address_group":
                 world.remove_address_group(object_id)
             case None:
+                gone = world.ports.get(object_id)
+                if gone is not None and gone.plug is not None:
+                    self._batch.released.add(gone.plug)
                 world.remove_port(object_id)
                 self.status.forget(object_id)
 
@@ -475,9 +483,12 @@ class Fabric:
             for port_id in batch.plugged
             if (port := self.world.ports.get(port_id)) and port.plug and not self._is_plugged(port_id)
         }
+        unplugged |= {plug.host for plug in batch.released if self._is_there(plug)}
         if unplugged:
             return tuple(sorted(unplugged))
-        concerned = self.tasks if batch.plugged else batch.hosts
+        # What a plug changes on other hosts is known only later; one that is away then has other reasons to be late.
+        others = {one for one, task in self.tasks.items() if task.state is State.LIVE}
+        concerned = batch.hosts | others if batch.plugged or batch.released else batch.hosts
         now = self.world.revision
         pending = set()
         for host_id in concerned:
@@ -488,6 +499,14 @@ class Fabric:
         if not pending and self.status.is_waiting:
             return ("(port status is being recorded)",)
         return tuple(sorted(pending))
+
+    def _is_there(self, plug: Plug) -> bool:
+        """Whether an interface that nobody wants any more is still on its host."""
+        wanted = {port.plug for port in self.world.plugs[plug.host].values()}
+        hosts = (host_id for host_id, host in self.world.hosts.items() if host.name == plug.host)
+        return plug not in wanted and any(
+            plug.interface in self.world.facts[host_id].interfaces for host_id in hosts if host_id in self.world.facts
+        )
 
     def _is_plugged(self, port_id: str) -> bool:
         binding = self.world.bindings.get(port_id)
@@ -510,6 +529,9 @@ class Fabric:
         problems += [one for one in (self._link_errors.get(task.host.id), self._rejected.get(task.host.id)) if one]
         problems += [
             f"interface {interface}: {why}" for interface, why in self.world.refused_claims(task.host.id).items()
+        ]
+        problems += [
+            f"interface {one.name}: {one.error}" for one in (facts.interfaces.values() if facts else ()) if one.error
         ]
         problems += [failure.error for failure in task.failures.values()]
         applied = task.applied_revision if task.pending_since() is not None else self.world.revision

@@ -99,8 +99,8 @@ class _NetworkIndex:
 
     present: dict[str, dict[str, Binding]] = field(default_factory=dict)
     """host -> served ports bound there. A host without any is not in here."""
-    chunks: dict[str, dict[int, set[Ofport]]] = field(default_factory=dict)
-    """host -> chunk number -> ofports."""
+    chunks: dict[str, dict[int, dict[Ofport, str]]] = field(default_factory=dict)
+    """host -> chunk number -> ofport -> port. Ofports may change hands one by one, so whose it is has to be known."""
     known: set[str] = field(default_factory=set)
     """Ports with addresses that are answered for."""
     stations: dict[int, set[str]] = field(default_factory=dict)
@@ -340,7 +340,7 @@ class World:
         """What the switch itself says its ports are, by interface name; None while it is not connected.
 
         After a restart of ovs-vswitchd the database may still hold ofports of before: an interface counts only while
-        both agree. An ofport that two interfaces are said to have counts for neither.
+        both agree. The switch tells of a new one first; its word is enough when the database has none yet.
         """
         if ports is None:
             self._switch_ports.pop(host_id, None)
@@ -412,13 +412,12 @@ class World:
             case UnitKind.NETWORK:
                 return self._network_view(host_id, network, index)
             case UnitKind.CHUNK:
-                ofports = index.chunks[host_id].get(unit.number)
-                if not ofports:
+                chunk = index.chunks[host_id].get(unit.number)
+                if not chunk:
                     return None
-                bindings = index.present[host_id]
-                open_ones = ofports & {bindings[one].ofport for one in index.open_ports if one in bindings}
-                filtered = tuple(self._filtered(host_id, ofports))
-                return FloodChunk(network.key, unit.number, tuple(sorted(ofports)), tuple(sorted(open_ones)), filtered)
+                open_ones = (ofport for ofport, port_id in chunk.items() if port_id in index.open_ports)
+                filtered = tuple(self._filtered(host_id, chunk))
+                return FloodChunk(network.key, unit.number, tuple(sorted(chunk)), tuple(sorted(open_ones)), filtered)
             case UnitKind.MEMBER:
                 return self._member(host_id, network, index, unit.number)
             case _:
@@ -486,12 +485,10 @@ class World:
         switch_ports = self._switch_ports.get(host_id)
         had = self._claims_of[host_id]
         have: dict[str, tuple[str, Claim]] = {}
-        seen = Counter(interface.ofport for interface in facts.interfaces.values())
+        ofports = _certain_ofports(facts, switch_ports)
         for name, interface in facts.interfaces.items():
-            ofport = interface.ofport
-            if not interface.iface_id or ofport is None or seen[ofport] > 1:
-                continue
-            if switch_ports is not None and switch_ports.get(name) != ofport:
+            ofport = ofports.get(name)
+            if not interface.iface_id or ofport is None:
                 continue
             old = had.get(name)
             if old and old[0] == interface.iface_id:
@@ -680,10 +677,10 @@ class World:
                 del self._at_ofport[host_id][ofport]
             for group_id in old.groups:
                 self._unuse(host_id, old.network_id, index, group_id, port_id)
-            chunk = index.chunks[host_id][ofport // CHUNK]
-            if holder is None or holder == port_id or self._served[holder].network_id != old.network_id:
-                chunk.discard(ofport)
-            if not chunk:
+            chunk = index.chunks[host_id].get(ofport // CHUNK, {})
+            if chunk.get(ofport) == port_id:
+                del chunk[ofport]
+            if not chunk and ofport // CHUNK in index.chunks[host_id]:
                 del index.chunks[host_id][ofport // CHUNK]
                 self._mark(host_id, Unit(UnitKind.NETWORK, old.network_id))
         del index.present[host_id][port_id]
@@ -713,9 +710,9 @@ class World:
         for group_id in new.groups:
             self._use(host_id, new.network_id, index, group_id, port_id)
         if ofport // CHUNK not in chunks:
-            chunks[ofport // CHUNK] = set()
+            chunks[ofport // CHUNK] = {}
             self._mark(host_id, Unit(UnitKind.NETWORK, new.network_id))
-        chunks[ofport // CHUNK].add(ofport)
+        chunks[ofport // CHUNK][ofport] = port_id
 
     def _network_units(self, network_id: str, host_id: str) -> Iterator[Unit]:
         index = self._indexes[network_id]
@@ -871,7 +868,8 @@ class World:
         served = self._served.get(port_id)
         if served is None or served.binding is None or served.binding.host_id != host_id:
             return None
-        if served.binding.ofport is None:
+        if served.binding.ofport is None or self._at_ofport[host_id].get(served.binding.ofport) != port_id:
+            # Not known yet, or just passed on to the next one.
             return None
         port = self.ports[port_id]
         return LocalPort(
@@ -993,3 +991,19 @@ def _drop(index: dict[_Key, set[str]], key: _Key, value: str) -> None:
     index[key].discard(value)
     if not index[key]:
         del index[key]
+
+
+def _certain_ofports(facts: HostFacts, switch_ports: Mapping[str, int] | None) -> dict[str, Ofport]:
+    """Ofport by interface, as far as database and switch leave no doubt. One that two are said to have is neither's."""
+    found: dict[str, Ofport] = {}
+    for name, interface in facts.interfaces.items():
+        ofport = interface.ofport
+        if switch_ports is not None:
+            known = switch_ports.get(name)
+            if known is None or ofport not in (None, known):
+                continue
+            ofport = Ofport(known)
+        if ofport is not None:
+            found[name] = ofport
+    times = Counter(found.values())
+    return {name: ofport for name, ofport in found.items() if times[ofport] == 1}

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every combination of own, shared and foreign identities in one frame, against a model of who may say what.
 
-Guest 2 has a MAC of its own and one it shares with guest 3, each with addresses of its own; guest 1 has one MAC.
+Guests 2 and 3 have a MAC each and share a third, each pair of MAC and guest with addresses of its own; guest 1 has one.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def advertisements(guest: Guest) -> Frames:
     (arps, rarps, ipv4_packets, ipv6_packets, router_solicitations, solicitations, detections, advertisements),
     ids=lambda kind: kind.__name__,
 )
-@pytest.mark.parametrize("sender", (1, 2))
+@pytest.mark.parametrize("sender", (1, 2, 3))
 def test_only_who_owns_all_of_it_gets_through(lab: Lab, sender: int, kind: object) -> None:
     seen = set()
     for legal, frame in kind(GUESTS[sender]):  # type: ignore[operator]

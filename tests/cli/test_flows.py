@@ -69,7 +69,7 @@ def test_for_programs(host: Api) -> None:
     (
         ("flows nix", "there is no host with the name or id 'nix'", 1),
         ("flows h1 --table 99", "there is no table '99'; there are 0 classify, ", 2),
-        ("flows h1 --view wrong", "invalid choice: 'wrong'", 2),
+        ("flows h1 --view wrong", "unknown: wrong (there are desired,", 2),
         ("flows h1 -c blub", "there is no column 'blub'; there are flow, app,", 2),
     ),
 )

@@ -368,6 +368,7 @@ def test_filters(lan: Api) -> None:
 def test_order_and_limit(api: Api) -> None:
     for name in ("b", "c", "a"):
         api.ok(f"network create {name}")
+    assert api.ok("network list -f value -c name").lines == ["a", "b", "c"]
     assert api.ok("network list --sort name -f value -c name").lines == ["a", "b", "c"]
     assert api.ok("network list --sort name:desc --limit 2 -f value -c name").lines == ["c", "b"]
     assert api.ok("network list --limit 0 -f value -c name").lines == []
@@ -423,9 +424,11 @@ def test_the_api_is_quoted(lan: Api) -> None:
         ("network list --sort nmae", "cannot sort by 'nmae' (did you mean 'name'?)"),
         ("network list --limit -1", "'-1' is no number of 0 or more"),
         ("network list --limit many", "'many' is no number of 0 or more"),
-        ("network frobnicate", "invalid choice: 'frobnicate' (choose from"),
-        ("frobnicate", "invalid choice: 'frobnicate' (choose from"),
-        ("network list -f xml", "invalid choice: 'xml' (choose from"),
+        ("network frobnicate", "unknown: frobnicate (there are create, list,"),
+        ("network craete", "unknown: craete (did you mean create?)"),
+        ("frobnicate", "unknown: frobnicate (there are serve, host,"),
+        ("prot list", "unknown: prot (did you mean port?)"),
+        ("network list -f xml", "unknown: xml (there are table, json,"),
         ("host add h1", "the following arguments are required: --ovsdb"),
         ("host add h1 --ovsdb here", "--ovsdb: 'here' is not an OVSDB remote"),
         ("host add h1 --ovsdb tcp:1.2.3.4:1 --bridge-mapping br-ex", "'br-ex' is not of the form PHYSNET:NAME"),

@@ -15,7 +15,7 @@ from sdnctl import runtime
 from sdnctl.model.host import Host, HostFacts, PlugSpec
 from sdnctl.model.ids import HostKey
 from sdnctl.model.tls import Tls
-from sdnctl.ovsdb import HostLink
+from sdnctl.ovsdb import HostLink, Remotes
 from tests.support.dummy_ovs import DummySwitch
 
 TARGET = "tcp:127.0.0.1:16653"
@@ -39,15 +39,19 @@ class Watched:
     """A link whose facts can be waited for. Ends with its `with` block."""
 
     def __init__(
-        self, host: Host, controllers: tuple[str, ...] = (TARGET,), tls: Tls | None = None, *, start: bool = True
+        self,
+        host: Host,
+        controllers: tuple[str, ...] = (TARGET,),
+        tls: Tls | None = None,
+        remotes: Remotes | None = None,
     ) -> None:
         self.facts: HostFacts | None = None
         self.reason = ""
         self.calls: list[tuple[HostFacts | None, str]] = []
+        self._told = 0
         self._latch = runtime.Latch()
-        self.link = HostLink(host, controllers, tls, self._take, tables=TABLES)
-        if start:
-            self.link.start()
+        self.link = HostLink(host, controllers, tls, self._take, tables=TABLES, remotes=remotes)
+        self.link.start()
 
     def __enter__(self) -> Self:
         return self
@@ -71,6 +75,15 @@ class Watched:
     def until_is(self, names: set[str]) -> HostFacts:
         """Facts with exactly these interfaces."""
         return self.until(lambda facts: facts.interfaces.keys() == names, 30)
+
+    def until_again(self, name: str) -> None:
+        """This interface has gone and come back since the last call of `until_again` or the start."""
+        self._until(lambda: "-+" in self._comings_and_goings(name), 15)
+        self._told = len(self.calls)
+
+    def _comings_and_goings(self, name: str) -> str:
+        told = ("+" if facts is not None and name in facts.interfaces else "-" for facts, _ in self.calls[self._told :])
+        return "".join(told)
 
     def _until(self, condition: Callable[[], object], timeout_s: float) -> Any:
         deadline = runtime.monotonic() + timeout_s
@@ -115,7 +128,11 @@ class Wiretap:
             ours, _ = self._sockets[0].accept()
             theirs = socket.socket(socket.AF_UNIX)
             self._sockets += [ours, theirs]
-            theirs.connect(self._server)
+            try:
+                theirs.connect(self._server)
+            except OSError:
+                ours.shutdown(socket.SHUT_RDWR)
+                continue
             self._tasks += [runtime.spawn(self._pass_on, ours, theirs), runtime.spawn(self._pass_on, theirs, ours)]
 
     def _pass_on(self, source: socket.socket, sink: socket.socket) -> None:
@@ -123,6 +140,7 @@ class Wiretap:
             if source in self._sockets[1::2]:
                 self._heard += chunk
             sink.sendall(chunk)
+        sink.shutdown(socket.SHUT_RDWR)
 
 
 def records(switch: DummySwitch) -> int:

@@ -31,6 +31,7 @@ def a_full_host(switch: DummySwitch, **changes: Any) -> Host:
     )
 
 
+@pytest.mark.proves("S135")
 def test_makes_all_of_a_fresh_host(switch: DummySwitch) -> None:
     """From an empty OVSDB to a bridge that is ready for flows."""
     switch.bridge("br-ex")
@@ -270,12 +271,14 @@ def test_a_bridge_whose_name_is_taken_is_a_problem(switch: DummySwitch) -> None:
 
 
 def test_puts_right_what_others_undo(switch: DummySwitch) -> None:
-    """Settings, a patch port, the whole bridge."""
+    """Settings, also of the controller, a patch port, the whole bridge."""
     switch.bridge("br-ex")
     with Watched(a_full_host(switch)) as watched:
         facts = watched.until_has(TUNNEL, INNER)
         switch.vsctl("set-fail-mode", "br-int", "standalone")
         switch.vsctl("--timeout=5", "wait-until", "bridge", "br-int", "fail_mode=secure")
+        switch.vsctl("set", "controller", "br-int", "max_backoff=60000", "connection_mode=in-band")
+        switch.vsctl("--timeout=5", "wait-until", "controller", "br-int", "max_backoff=1000")
         switch.vsctl("del-port", INNER)
         switch.vsctl("--timeout=5", "wait-until", "interface", INNER, "ofport>0")
         switch.delete_bridge("br-int")

@@ -211,4 +211,4 @@ def _empty(empty_file: Path) -> None:
 
 
 class TestAllocation(Allocation.TestCase):  # type: ignore[misc,name-defined]
-    settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+    settings = settings(max_examples=max(10, settings.default.max_examples // 4), stateful_step_count=25, deadline=None)

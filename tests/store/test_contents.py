@@ -138,7 +138,9 @@ def test_fetch_finds_what_exists(cloud: Cloud) -> None:
     cloud.delete("port", gone)
     assert set(cloud.store.fetch("port", [gone["id"], port["id"], NOWHERE])) == {port["id"]}
     assert cloud.store.fetch("port", []) == {}
+    at = cloud.store.revision()
     many = cloud.ports(network, 600)
+    assert [change.id for change in cloud.store.changes(at)] == [one["id"] for one in many]
     assert len(cloud.store.fetch("port", (one["id"] for one in many))) == 600
     assert len(cloud.store.load().ports) == 601
 

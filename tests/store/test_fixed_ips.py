@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sdnctl.errors import ConflictError, InvalidError
-from tests.store.cloud import NOWHERE, SLAAC, V4, V6, Cloud, Object, addresses, count_rows
+from tests.store.cloud import ALICE, NOWHERE, SLAAC, V4, V6, Cloud, Object, addresses, count_rows
 
 MAC = "fa:16:3e:00:00:01"
 EUI = "fd00::f816:3eff:fe00:1"
@@ -166,14 +166,8 @@ def test_exact_wins_over_free_choice_in_one_request(cloud: Cloud) -> None:
     cloud.subnet(network, "10.0.0.0/29", enable_dhcp=False)
     wish = {"network_id": network["id"]}
     named = [{**wish, "fixed_ips": fixed(f"10.0.0.{n}")} for n in (2, 3, 4, 5)]
-    made = cloud.store.create(_alice(), "port", [wish, *named]).objects
+    made = cloud.store.create(ALICE, "port", [wish, *named]).objects
     assert [addresses(port) for port in made] == [[f"10.0.0.{n}"] for n in (6, 2, 3, 4, 5)]
-
-
-def _alice() -> Any:
-    from tests.store.cloud import ALICE
-
-    return ALICE
 
 
 def test_same_exact_address_twice_in_one_request(cloud: Cloud) -> None:
@@ -197,6 +191,15 @@ def test_change_replaces_the_list(cloud: Cloud) -> None:
     assert cloud.update("port", port, fixed_ips=mixed["fixed_ips"])["revision_number"] == mixed["revision_number"]
     assert cloud.update("port", port, fixed_ips=[])["fixed_ips"] == []
     assert len(addresses(cloud.update("port", port, fixed_ips=fixed(first, first)))) == 2
+
+
+def test_free_choice_leaves_what_the_same_change_names(cloud: Cloud) -> None:
+    network = cloud.network()
+    subnet = cloud.subnet(network, enable_dhcp=False, allocation_pools=[pool("10.0.0.2", "10.0.0.3")])
+    for _ in range(10):
+        port = cloud.port(network, fixed_ips=[])
+        assert addresses(cloud.update("port", port, fixed_ips=fixed(subnet, "10.0.0.2"))) == ["10.0.0.3", "10.0.0.2"]
+        cloud.delete("port", port)
 
 
 def test_pools_changed_under_addresses(cloud: Cloud) -> None:

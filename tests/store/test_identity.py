@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 
+from sdnctl import runtime
 from sdnctl.errors import ConflictError, ForbiddenError, InvalidError, UnavailableError
 from sdnctl.model.ids import Revision
 from sdnctl.model.request import Context
@@ -144,12 +146,14 @@ def test_expiry(cloud: Cloud, project: Object, clock: list[float]) -> None:
     assert cloud.store.authenticate(secret) is None
 
 
-def test_known_token_costs_no_query(cloud: Cloud, project: Object, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_known_token_costs_no_query(cloud: Cloud, project: Object) -> None:
     secret = token(cloud, project)["secret"]
+    asked: list[str] = []
+    event.listen(cloud.store._database._engine, "before_cursor_execute", lambda *words: asked.append(words[2]))
     first = cloud.store.authenticate(secret)
-    cloud.store.close()
-    monkeypatch.setattr(cloud.store._database, "read", None)
+    assert len(asked) == 1
     assert cloud.store.authenticate(secret) == first
+    assert len(asked) == 1
 
 
 def test_revoked_by_another_process(cloud: Cloud, project: Object, url: str) -> None:
@@ -223,6 +227,20 @@ def test_start_that_died_between_file_and_database(cloud: Cloud, tmp_path: Path)
     assert cloud.store.authenticate(secret) is None
     cloud.store.ensure_admin_token(path)
     assert cloud.store.authenticate(secret) is not None
+
+
+def test_two_controllers_that_start_at_once(cloud: Cloud, tmp_path: Path, url: str) -> None:
+    """Each has a file of its own; a file that is there works."""
+    other = Store.open(url)
+    paths = [tmp_path / "first.token", tmp_path / "second.token"]
+    for task in [
+        runtime.spawn(store.ensure_admin_token, path) for store, path in zip((cloud.store, other), paths, strict=True)
+    ]:
+        task.join()
+    secrets = [path.read_text().strip() for path in paths if path.exists()]
+    assert secrets
+    assert all(cloud.store.authenticate(secret) is not None for secret in secrets)
+    other.close()
 
 
 def test_another_when_no_admin_is_left(cloud: Cloud, tmp_path: Path, clock: list[float]) -> None:

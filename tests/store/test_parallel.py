@@ -262,7 +262,8 @@ WRITER = """
         try:
             if number % 10 == 0:
                 store.create(alice, "network", [{}])
-            made.append(store.create(alice, "port", [{"network_id": networks[number % len(networks)]}]).objects[0]["id"])
+            body = {"network_id": networks[number % len(networks)]}
+            made.append(store.create(alice, "port", [body]).objects[0]["id"])
         except SdnctlError as error:
             refused.append(error.kind)
 
@@ -278,7 +279,7 @@ WRITER = """
 
 @pytest.mark.postgres
 def test_two_processes(postgres_url: str) -> None:
-    """2 x 60 ports on 2 networks, with too few addresses, and 12 networks; a follower in each skips nothing."""
+    """2 x 60 ports on 2 networks with too few addresses, and 12 networks; a follower in each skips nothing."""
     store = Store.open(postgres_url)
     cloud = Cloud(store)
     networks = [cloud.network() for _ in range(2)]

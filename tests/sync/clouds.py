@@ -155,10 +155,12 @@ class Reports:
     facts: dict[str, HostFacts] = field(default_factory=dict)
     switch: dict[str, dict[str, int]] = field(default_factory=dict)
 
-    def plug(self, host_name: str, interface: str, iface_id: str, ofport: int, *, right_mac: bool = True) -> None:
+    def plug(
+        self, host_name: str, interface: str, iface_id: str, ofport: int | None, *, right_mac: bool = True
+    ) -> None:
         attached = mac(iface_id) if iface_id in PORTS and right_mac else EUI("02-00-00-00-00-99")
         old = self.of(host_name)
-        changed = {**old.interfaces, interface: Interface(interface, Ofport(ofport), iface_id, attached)}
+        changed = {**old.interfaces, interface: Interface(interface, ofport and Ofport(ofport), iface_id, attached)}
         self.facts[host_name] = replace(old, interfaces=changed)
 
     def unplug(self, host_name: str, interface: str) -> None:

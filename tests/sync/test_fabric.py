@@ -231,6 +231,18 @@ def test_changes_while_the_host_is_away_are_there_when_it_is_back(
     assert controller.fabric.flows("h1", "difference") == []
 
 
+def test_waiting_for_an_unplug_waits_until_the_interface_is_gone(
+    controller: Controller, store: MemoryStore, switch: DummySwitch
+) -> None:
+    live(controller)
+    port = store.items["port", "p1"]
+    assert isinstance(port, Port)
+    controller.applied(store.put(replace(port, plug=None)))
+    assert "tap-p1" not in switch.vsctl("list-ports", "br-int")
+    controller.applied(store.delete("port", "p2"))
+    assert "tap-p2" not in switch.vsctl("list-ports", "br-int")
+
+
 def test_deleting_everything_leaves_no_flow_behind(
     controller: Controller, store: MemoryStore, switch: DummySwitch
 ) -> None:

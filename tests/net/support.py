@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What tests with real frames have in common: many sniffers at once, and waiting for what comes by itself."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any, Final, Self, TypeVar
+
+from topologies import Guest, Host, Lab, Machine, Vm, frames
+from topologies.controller import Controller, Json
+from topologies.forgeries import VACANT
+
+T = TypeVar("T")
+
+PATIENCE_S: Final = 20.0
+
+
+class Ears:
+    """Sniffers at several machines: who received how many frames with a marker."""
+
+    def __init__(self, machines: Iterable[Machine]) -> None:
+        self._sniffers = {machine.name: machine.sniff() for machine in machines}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for sniffer in self._sniffers.values():
+            sniffer.__exit__()
+
+    def wait(self, machine: Machine, mark: str, count: int = 1, timeout_s: float = 3.0) -> int:
+        """How many frames with the marker came to `machine`: as soon as there are `count`, else after a while."""
+        return self._sniffers[machine.name].wait_for(mark, count, timeout_s)
+
+    def fence(self, sender: Guest, *receivers: Machine) -> None:
+        """Wait until all that `sender` has sent so far has come to its `receivers`, if it comes at all.
+
+        Open vSwitch takes frames in batches, and those of different flows leave a batch in any order. So one frame has
+        to arrive, and then one more that was sent after that.
+        """
+        for _ in range(2):
+            mark = frames.marker()
+            sender.send(question(sender, mark))
+            for receiver in receivers:
+                assert self.wait(receiver, mark) == 1, f"nothing comes from {sender} to {receiver}"
+
+    def heard(self, *marks: str) -> dict[str, dict[str, int]]:
+        """marker -> machine's name -> how many frames came there; machines without any are left out."""
+        counts = {name: sniffer.counts() for name, sniffer in self._sniffers.items()}
+        return {mark: {name: found[mark] for name, found in counts.items() if mark in found} for mark in marks}
+
+    def frames(self, machine: Machine, mark: str = "") -> list[bytes]:
+        return self._sniffers[machine.name].frames(mark)
+
+
+def datagram(sender: Guest, dst: str, mark: str) -> bytes:
+    """A legal frame of the sender to whatever MAC address."""
+    return frames.ethernet(
+        dst, sender.mac, frames.ETH_IPV4, frames.udp(sender.ipv4, "239.1.2.3", 4000, 4001, b"x"), mark
+    )
+
+
+def question(sender: Guest, mark: str) -> bytes:
+    """A broadcast that every member of the sender's network gets: an ARP request that nobody answers."""
+    return frames.arp(sender.mac, spa=sender.ipv4, tpa=VACANT.ipv4, mark=mark)
+
+
+def until(what: str, ask: Callable[[], T], holds: Callable[[T], bool] = bool, patience_s: float = PATIENCE_S) -> T:
+    """Ask again until the answer is as wanted; each question takes its time, so nothing is busy here."""
+    give_up = time.monotonic() + patience_s
+    while not holds(answer := ask()):
+        assert time.monotonic() < give_up, f"{what}: still {answer}"
+    return answer
+
+
+def settle(lab: Lab) -> None:
+    """Have what the switches have confirmed hold for the very next frame.
+
+    A confirmation says that the flow tables have changed. Frames like those just seen go by a cache, which Open vSwitch
+    brings up to date right afterwards, in milliseconds; this empties it.
+    """
+    for host in lab.hosts:
+        host.appctl("revalidator/purge")
+
+
+def add_guest(controller: Controller, name: str, host: Host, network: Json, **wish: Any) -> Vm:
+    """A guest with a port of its own, plugged as libvirt does, configured by hand, its port ACTIVE.
+
+    Unless it is wished for, no security group filters it.
+    """
+    port = controller.create("port", **{"network_id": network["id"], "name": name, "security_groups": [], **wish})
+    guest = controller.lab.guest(name, host, mac=port["mac_address"], iface_id=port["id"])
+    guest.plug()
+    controller.until_active(port)
+    configure(guest, port, network)
+    return guest
+
+
+def configure(guest: Guest, port: Json, network: Json) -> None:
+    """Give a guest its port's addresses."""
+    addresses = (str(one["ip_address"]) for one in port["fixed_ips"])
+    guest.configure(*(f"{one}/{64 if ':' in one else 24}" for one in addresses), mtu=network["mtu"])
+
+
+def flow_texts(controller: Controller, host: Host) -> set[str]:
+    """The flows of a host, as they are installed."""
+    return {str(flow["flow"]) for flow in controller.flows(host)}

@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The leak matrix: everybody sends to everybody, by every kind of address, and all that arrives anywhere is counted.
+
+Six networks on three hosts, of every kind, with overlapping ranges, equal MAC addresses and equal VLAN tags where
+these are allowed. What should arrive where is written down once more here, in words of the API (`promised`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+
+from tests.net.support import Ears, add_guest, datagram, flow_texts
+from topologies import Guest, Host, Lab, Vm, frames
+from topologies.controller import Controller, Json
+
+pytestmark = pytest.mark.net
+
+KINDS: dict[str, tuple[str, str, str]] = {
+    "va": ("vxlan", "", "112"),
+    "vb": ("vxlan", "", "123"),
+    "la": ("vlan", "physnet1", "112"),
+    "lb": ("vlan", "physnet2", "223"),
+    "fa": ("flat", "physnet1", "113"),
+    "fb": ("flat", "physnet2", "112"),
+}
+"""Network: type, physical network, the hosts of its guests."""
+VLAN = 150
+GROUPS = {
+    "broadcast": frames.BROADCAST,
+    "multicast": frames.multicast_mac("239.1.2.3"),
+    "multicast6": frames.multicast_mac("ff02::fb"),
+    "unknown": "52:54:00:99:99:99",
+}
+
+
+@dataclass
+class Cloud:
+    controller: Controller
+    networks: dict[str, Json] = field(default_factory=dict)
+    guests: dict[str, list[Vm]] = field(default_factory=dict)
+    outside: dict[str, Guest] = field(default_factory=dict)
+    """One by physical network."""
+
+    @property
+    def hosts(self) -> list[Host]:
+        return self.controller.lab.hosts
+
+    @property
+    def all(self) -> list[Vm]:
+        return [guest for guests in self.guests.values() for guest in guests]
+
+    def network_of(self, guest: Guest) -> str:
+        return next(name for name, guests in self.guests.items() if guest in guests)
+
+    def members_on(self, network: str) -> set[str]:
+        """Names of the hosts with a guest of the network."""
+        return {guest.host.name for guest in self.guests[network]}
+
+
+@pytest.fixture(scope="module")
+def cloud() -> Iterator[Cloud]:
+    options = ("--network-vlan-ranges", "physnet1", "physnet2", "--network-flat-networks", "physnet1", "physnet2")
+    with Lab(hosts=3, providers=("physnet1", "physnet2")) as lab, Controller(lab, *options) as controller:
+        controller.add_hosts()
+        cloud = Cloud(controller)
+        for order, (name, (kind, physical, hosts)) in enumerate(KINDS.items()):
+            # Ports of the first two have the same MAC addresses.
+            prefix = f"52:54:00:00:{max(order, 1):02x}"
+            wish = {"provider:network_type": kind} | ({"provider:physical_network": physical} if physical else {})
+            wish |= {"provider:segmentation_id": VLAN} if kind == "vlan" else {}
+            network = controller.create("network", name=name, **wish)
+            controller.create("subnet", network_id=network["id"], ip_version=4, cidr="10.0.0.0/24")
+            cloud.networks[name] = network
+            cloud.guests[name] = [
+                add_guest(
+                    controller,
+                    f"{name}{number}",
+                    lab.hosts[int(host) - 1],
+                    network,
+                    fixed_ips=[{"ip_address": f"10.0.0.{10 + number}"}],
+                    mac_address=f"{prefix}:{number:02x}",
+                )
+                for number, host in enumerate(hosts, start=1)
+            ]
+        for number, physical in enumerate(("physnet1", "physnet2"), start=1):
+            guest = lab.outside(f"out{number}", physical, addresses=(f"10.0.0.{200 + number}/24",))
+            cloud.outside[physical] = guest
+        yield cloud
+
+
+def promised(cloud: Cloud, sender: Vm, to: str) -> dict[str, int]:
+    """Which guests receive a frame of `sender` to a MAC address, and how many copies."""
+    others = [guest for guest in cloud.guests[cloud.network_of(sender)] if guest is not sender]
+    if frames.mac_bytes(to)[0] & 1:
+        return {guest.name: 1 for guest in others}
+    return {guest.name: 1 for guest in others if guest.mac == to}
+
+
+@pytest.mark.proves("S16", "S22", "S32", "S75", "S76", "S132", "S164", "S171")
+def test_what_arrives_is_what_was_promised(cloud: Cloud) -> None:
+    """Every guest to every MAC there is, to all, to groups, to nobody: each copy is counted at every guest."""
+    targets = {guest.mac for guest in cloud.all} | {guest.mac for guest in cloud.outside.values()} | {*GROUPS.values()}
+    expected: dict[str, dict[str, int]] = {}
+    sent: dict[str, tuple[Vm, str]] = {}
+    with Ears(cloud.all) as ears:
+        for sender in cloud.all:
+            batch = []
+            for to in targets:
+                mark = frames.marker()
+                batch.append(datagram(sender, to, mark))
+                expected[mark] = promised(cloud, sender, to)
+                sent[mark] = sender, to
+            sender.send(*batch)
+            ears.fence(sender, *(guest for guest in cloud.guests[cloud.network_of(sender)] if guest is not sender))
+        heard = ears.heard(*expected)
+    wrong = {sent.get(mark): (heard[mark], expected[mark]) for mark in expected if heard[mark] != expected[mark]}
+    assert not wrong
+    copies_of_each = 2 * len(GROUPS)  # of a broadcast and of two multicasts two, and one of each unicast
+    assert sum(len(names) for names in expected.values()) == len(cloud.all) * copies_of_each
+
+
+@pytest.mark.proves("S32", "S76")
+def test_only_hosts_with_members_are_sent_to(cloud: Cloud) -> None:
+    """One copy to each other host that has a guest of the network, whatever is sent; none to any other host."""
+    tunnels = {host.tunnel_ip: host.name for host in cloud.hosts}
+    for network in ("va", "vb"):
+        sender, *others = cloud.guests[network]
+        marks = {name: frames.marker() for name in GROUPS}
+        with Ears(others) as ears, sender.host.sent_on("underlay") as wire:
+            sender.send(*(datagram(sender, GROUPS[name], mark) for name, mark in marks.items()))
+            ears.fence(sender, *others)
+            for name, mark in marks.items():
+                opened = [frames.tunnelled(frame) for frame in wire.frames(mark)]
+                to = sorted(tunnels[one.destination] for one in opened if one)
+                members = cloud.members_on(network) - {sender.host.name}
+                assert to == (sorted(members) if name != "unknown" else []), (network, name)
+                assert {one.vni for one in opened if one} <= {cloud.networks[network]["provider:segmentation_id"]}
+
+
+@pytest.mark.proves("S22", "S40", "S128")
+def test_provider_networks_carry_their_own_tag_only(cloud: Cloud) -> None:
+    """Whoever listens on a wire sees the frames of its networks, once and with their tag, and no others."""
+    with Ears(cloud.outside.values()) as ears:
+        for network, (kind, physical, _) in KINDS.items():
+            sender, other = cloud.guests[network][:2]
+            marks = [frames.marker() for _ in GROUPS]
+            sender.send(*(datagram(sender, to, mark) for to, mark in zip(GROUPS.values(), marks, strict=True)))
+            with Ears([other]) as member:
+                member.fence(sender, other)
+            for name, guest in cloud.outside.items():
+                for mark in marks:
+                    seen = [frames.tags(frame) for frame in ears.frames(guest, mark)]
+                    tags = (VLAN,) if kind == "vlan" else ()
+                    assert seen == ([tags] if name == physical else []), (network, name)
+
+
+@pytest.mark.proves("S22", "S51", "S164")
+def test_what_comes_from_a_provider_network_reaches_its_members_only(cloud: Cloud) -> None:
+    """An outsider's frames by tag: untagged to the flat network, 150 to the VLAN network, anything else to nobody."""
+    with Ears(cloud.all) as ears:
+        for physical, guest in cloud.outside.items():
+            flat, vlan = (name for kind in ("flat", "vlan") for name in KINDS if KINDS[name][:2] == (kind, physical))
+            # A tag of 0 is only a priority: the provider bridge takes it off.
+            for tag, network in (((), flat), ((0,), flat), ((VLAN,), vlan), ((VLAN + 1,), ""), ((VLAN, VLAN), "")):
+                members = cloud.guests[network] if network else []
+                known = members[0].mac if members else cloud.all[0].mac
+                marks = {name: frames.marker() for name in (*GROUPS, "known", "foreign")}
+                foreign = next(one.mac for one in cloud.all if one not in members)
+                targets = GROUPS | {"known": known, "foreign": foreign}
+                for name, mark in marks.items():
+                    frame = datagram(guest, targets[name], mark)
+                    for vid in reversed(tag):
+                        frame = frames.tagged(frame, vid)
+                    guest.send(frame)
+                ears.fence(guest, *cloud.guests[flat])
+                heard = ears.heard(*marks.values())
+                everyone = {member.name: 1 for member in members}
+                for name in ("broadcast", "multicast", "multicast6"):
+                    assert heard[marks[name]] == everyone, (physical, tag, name)
+                assert heard[marks["unknown"]] == heard[marks["foreign"]] == {}
+                assert heard[marks["known"]] == ({members[0].name: 1} if members else {})
+
+
+@pytest.mark.proves("S22", "S50")
+def test_strangers_on_the_underlay_are_not_heard(cloud: Cloud) -> None:
+    """VXLAN from an address that is no host's, with a VNI that is not on this host, or with a tag inside."""
+    h1, _, h3 = cloud.hosts
+    receiver = cloud.guests["vb"][2]
+    assert receiver.host is h3
+    bridge_mac = h3.run("cat", "/sys/class/net/br-phys/address").strip()
+    vnis = {name: cloud.networks[name]["provider:segmentation_id"] for name in ("va", "vb")}
+    sender = cloud.guests["vb"][0]
+
+    def injected(source: str, vni: int, *, tag: int | None = None) -> tuple[str, bytes]:
+        mark = frames.marker()
+        inner = datagram(sender, receiver.mac, mark)
+        inner = inner if tag is None else frames.tagged(inner, tag)
+        packet = frames.vxlan(source, h3.tunnel_ip, vni, inner)
+        return mark, frames.ethernet(bridge_mac, "52:54:00:77:77:77", frames.ETH_IPV4, packet)
+
+    legal, legal_frame = injected(h1.tunnel_ip, vnis["vb"])
+    bad = [
+        injected("192.0.2.99", vnis["vb"]),
+        injected(h3.tunnel_ip, vnis["vb"]),
+        injected(h1.tunnel_ip, vnis["va"]),
+        injected(h1.tunnel_ip, 0),
+        injected(h1.tunnel_ip, vnis["vb"], tag=VLAN),
+        injected(h1.tunnel_ip, vnis["vb"], tag=0),
+    ]
+    with Ears(cloud.all) as ears:
+        cloud.controller.lab.wire.send(*(frame for _, frame in bad), legal_frame, interface=f"u-{h3.name}")
+        assert ears.wait(receiver, legal) == 1
+        ears.fence(sender, receiver)
+        assert not any(ears.heard(*(mark for mark, _ in bad)).values())
+
+
+@pytest.mark.proves("S32", "S139")
+def test_a_host_without_a_member_has_no_flow_of_the_network(cloud: Cloud) -> None:
+    """Not of the network, not of any of its ports; every host with one has flows of all of them."""
+    ports = cloud.controller.list("port")
+    for host in cloud.hosts:
+        owners = {flow["object"] for flow in cloud.controller.flows(host)}
+        for name, network in cloud.networks.items():
+            of_network = {network["id"], *(port["id"] for port in ports if port["network_id"] == network["id"])}
+            if host.name in cloud.members_on(name):
+                assert of_network <= owners, (host, name)
+            else:
+                assert not of_network & owners, (host, name)
+
+
+@pytest.mark.proves("S26", "S171")
+def test_a_network_costs_a_host_nothing_before_its_first_port(cloud: Cloud) -> None:
+    """Made and filled with ports that are plugged nowhere: no flow on any host. Nor after the last one left."""
+    controller = cloud.controller
+    before = {host.name: flow_texts(controller, host) for host in cloud.hosts}
+    network = controller.create("network", name="empty")
+    controller.create("subnet", network_id=network["id"], ip_version=4, cidr="10.0.0.0/24")
+    port = controller.create("port", network_id=network["id"])
+    assert {host.name: flow_texts(controller, host) for host in cloud.hosts} == before
+    guest = cloud.controller.lab.guest("lazy", cloud.hosts[0], mac=port["mac_address"], iface_id=port["id"], plug=True)
+    controller.until_active(port)
+    assert flow_texts(controller, cloud.hosts[0]) > before["h1"]
+    guest.unplug()
+    controller.delete("port", port["id"])
+    controller.delete("network", network["id"])
+    assert {host.name: flow_texts(controller, host) for host in cloud.hosts} == before
