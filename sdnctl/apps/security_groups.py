@@ -70,9 +70,10 @@ one clause is the service, in the group's own flows; the other is the remote add
 address of a member (`member_flows`), shared by all groups that name the remote one. Members and rules add up, they do
 not multiply.
 
-*Fragments.* Later ones carry no ports. They pass where the rest of a rule allows them. From a stateful port the tracker
-lets none through before the datagram is complete, and to remember a connection takes the whole datagram once more, so
-what is left over of a refused one gets no further. A stateless port receives it, and its kernel throws it away.
+*Fragments.* Later ones carry no ports, in IPv6 not even a protocol. They pass where the rest of a rule allows them.
+From and to a stateful port the tracker lets none through before the datagram is complete, and to remember a connection
+takes the whole datagram once more, so what is left over of a refused one gets no further. A stateless port receives it,
+and its kernel throws it away.
 
 *What cannot be allowed or shut.* Port security comes before, so a rule opens nothing that it shuts. ARP, neighbour
 discovery (hop limit 255: from the link itself), multicast listener reports and DHCP are a port's own business with its
@@ -357,19 +358,28 @@ def _services(rule: GroupRule, within: Match) -> Iterator[Match]:
     if rule.protocol is None:
         yield ip
         return
-    ip = ip.ip_proto(rule.protocol)
+    protocol = ip.ip_proto(rule.protocol)
+    shown = tuple(_shown(rule, protocol))
+    yield from shown
+    if rule.version == 6 and shown:
+        # All that a later fragment of IPv6 shows of its protocol is that it is a fragment.
+        yield ip.fragment("later")
+    elif shown and shown != (protocol,):
+        yield protocol.fragment("later")
+
+
+def _shown(rule: GroupRule, protocol: Match) -> Iterator[Match]:
+    """What the rule says of whole packets and first fragments."""
     if rule.port_min is None and rule.port_max is None:
-        yield ip
+        yield protocol
     elif rule.protocol in _PORTS:
         last = port_ranges.ALL if rule.port_max is None else rule.port_max
         for value, mask in port_ranges.masked(rule.port_min or 0, last):
-            yield ip.field(_PORTS[rule.protocol], value, mask) if mask else ip
-        yield ip.fragment("later")
+            yield protocol.field(_PORTS[rule.protocol], value, mask) if mask else protocol
     elif rule.protocol in _TYPES and rule.port_min is not None:
         kind, code = _TYPES[rule.protocol]
-        exact = ip.field(kind, rule.port_min)
+        exact = protocol.field(kind, rule.port_min)
         yield exact if rule.port_max is None else exact.field(code, rule.port_max)
-        yield ip.fragment("later")
 
 
 def _version(match: Match, version: int) -> Match:

@@ -4,6 +4,8 @@
 host 1   members (1, group `friends`), (2, `friends`), server (3, `web`), stateless server (4, `bare`),
          open (5, no group), shut (7, a group without rules), both (8, `web` and `friends`)
 host 2   6 (`friends`)
+
+In another network, on host 1: 11 (`friends`) and 12 (no group), which has the address of 1.
 """
 
 from __future__ import annotations
@@ -30,12 +32,14 @@ from tests.apps.packets import (
     advertisement,
     checksum,
     ethernet,
+    fragment_header,
     icmp6,
     ipv4,
     ipv6,
     ll,
     mac,
     multicast6,
+    pseudo,
     solicitation,
     tll,
     to4,
@@ -49,6 +53,7 @@ from tests.support.dummy_ovs import DummySwitch, RawConnection
 pytestmark = pytest.mark.switch
 
 GREEN = Net(1, NetworkType.VXLAN, 5000)
+BLUE = Net(2, NetworkType.VLAN, 300)
 FRIENDS, WEB, SHUT, BARE, OFFICES = map(GroupKey, (1, 2, 3, 4, 5))
 IN, OUT = Direction.INGRESS, Direction.EGRESS
 TCP, ICMP = 6, 1
@@ -84,6 +89,8 @@ CLOUD = Cloud(
         Guest(6, GREEN, 2, groups=(FRIENDS,)),
         Guest(7, GREEN, 1, groups=(SHUT,)),
         Guest(8, GREEN, 1, groups=(FRIENDS, WEB)),
+        Guest(11, BLUE, 1, groups=(FRIENDS,)),
+        Guest(12, BLUE, 1, same_as=1),
     ),
     policies=(friends, web, bare, shut),
 )
@@ -135,6 +142,13 @@ def tcp(n: int, m: int, src: int, dst: int, flags: int, seq: int = 1, ack: int =
 
 
 SYN, ACK, SYN_ACK = 0x02, 0x10, 0x12
+
+
+def udp6(n: int, m: int, src: int, dst: int, data: bytes) -> bytes:
+    """UDP with its checksum, without the IPv6 header."""
+    datagram = udp(src, dst, data)
+    total = checksum(pseudo(v6(n), v6(m), UDP, datagram) + datagram)
+    return datagram[:6] + total.to_bytes(2, "big") + datagram[8:]
 
 
 def echo(n: int, m: int, kind: int = 8) -> bytes:
@@ -193,6 +207,12 @@ def test_members_reach_each_other_by_link_local_address(lab: Lab) -> None:
         assert lab.trace(1, local(1, other)).arrived == {other}
         assert lab.trace(1, to6(1, other)).arrived == {other}
     assert lab.trace(5, local(5, 1)).arrived == set()
+
+
+def test_address_of_a_member_is_a_members_in_its_own_network_only(lab: Lab) -> None:
+    """Tenants' networks have the same addresses."""
+    frame = ethernet(mac(11), mac(12), IPV4, ipv4(v4(1), v4(11), udp(4000, 5000)))
+    assert lab.trace(12, frame).drops == [(Table.TO_VERDICT, Reason.NOT_ALLOWED_TO)]
 
 
 def test_neighbour_discovery_and_arp_pass_whatever_the_rules(lab: Lab) -> None:
@@ -407,6 +427,22 @@ def test_fragments_of_what_is_refused_do_not(lab: Lab) -> None:
     lab.settle()
     lab.send(1, first)
     assert not lab.reaches(1, 3, later)
+
+
+def test_fragments_of_ipv6(lab: Lab) -> None:
+    """Later ones show no protocol there, and first ones of less than 1280 bytes are suspicious."""
+    lab.change(with_policies(GroupView(WEB, (rule(protocol=UDP, low=5000, high=5000, version=6),))))
+    for port, count in ((5000, 2), (5001, 0)):
+        whole = udp6(1, 3, 4000, port, bytes(1600))
+        pieces = [fragment_header(UDP, more=True) + whole[:1400], fragment_header(UDP, 175) + whole[1400:]]
+        frames = [ethernet(mac(3), mac(1), IPV6, ipv6(v6(1), v6(3), 44, piece)) for piece in pieces]
+        lab.settle()
+        lab.send(1, frames[0])
+        if count:
+            lab.send(1, frames[1])
+            assert {lab.receive(3), lab.receive(3)} == set(frames)
+        else:
+            assert not lab.reaches(1, 3, frames[1])
 
 
 def test_fragments_to_a_stateless_port(lab: Lab) -> None:

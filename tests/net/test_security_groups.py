@@ -195,14 +195,22 @@ def test_member_that_leaves_is_cut(green: Green) -> None:
         assert green["client"].reaches(green["friend"])
 
 
-def test_large_datagrams_pass_in_fragments(green: Green) -> None:
-    """Both ways, through the trackers of both ports, to a rule about ICMP types."""
-    with green.rule("web", protocol="icmp", port_range_min=8):
+@pytest.mark.parametrize("version", (4, 6))
+def test_large_datagrams_pass_in_fragments(green: Green, version: int) -> None:
+    """Both ways, through the trackers of both ports, to a rule about ICMP types; and none where no rule allows it."""
+
+    def answered(sender: str, receiver: str) -> bool:
+        to = green[receiver].address(version)
+        argv = ("ping", "-n", "-q", "-c", "3", "-i", "0.05", "-W", "1", "-s", "4000", to)
+        return "3 received" in green[sender].try_run(*argv).stdout
+
+    kind: Json = {"protocol": "icmp", "port_range_min": 8}
+    if version == 6:
+        kind = {"protocol": "icmpv6", "port_range_min": 128, "ethertype": "IPv6"}
+    with green.rule("web", **kind):
         for receiver in ("server", "farserver"):
-            argv = ("ping", "-n", "-q", "-c", "3", "-i", "0.05", "-W", "1", "-s", "4000", green[receiver].address(4))
-            assert "3 received" in green["client"].try_run(*argv).stdout
-        argv = ("ping", "-n", "-q", "-c", "1", "-W", "1", "-s", "4000", green["friend"].address(4))
-        assert "0 received" in green["server"].try_run(*argv).stdout
+            assert answered("client", receiver)
+        assert not answered("server", "friend")
 
 
 def test_a_lease_is_taken_whatever_the_rules(green: Green) -> None:
