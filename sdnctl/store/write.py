@@ -115,6 +115,8 @@ class Write:
     def hold(self, kind: Kind, ids: Iterable[str]) -> list[str]:
         """The ids, once each and sorted: the caller sees all of them, and nobody deletes one until the commit."""
         wanted = sorted(set(ids))
+        if not wanted:
+            return []
         query = select(kind.table.c.id).where(kind.table.c.id.in_(wanted)).order_by(kind.table.c.id)
         condition = kind.visible_to(self.ctx)
         if condition is not None:
