@@ -55,13 +55,18 @@ class Api:
 
     def request(self, method: str, path: str, body: Json | None = None) -> tuple[int, Json]:
         """Status and decoded body of one request to `/v2.0` + `path`."""
+        status, _, answer = self.exchange(method, path, body)
+        return status, answer
+
+    def exchange(self, method: str, path: str, body: Json | None = None) -> tuple[int, Mapping[str, str], Json]:
+        """The same, and the answer's headers between the two."""
         connection = http.client.HTTPConnection(self._address, timeout=WAIT_S + 30)
         try:
             payload = None if body is None else json.dumps(body)
             connection.request(method, f"/v2.0{path}", payload, self._headers)
             response = connection.getresponse()
             text = response.read()
-            return response.status, json.loads(text) if text else {}
+            return response.status, dict(response.headers), json.loads(text) if text else {}
         finally:
             connection.close()
 
@@ -98,6 +103,10 @@ class Api:
         """Have sdnctl make the port's interface; returns when its flows are confirmed."""
         wish = {"host": host, "type": kind} | ({"interface": interface} if interface else {})
         return dict(self.call("PUT", f"/ports/{port_id}/plug?wait=applied", {"plug": wish})["port"])
+
+    def unplug(self, port_id: str) -> Json:
+        """Have sdnctl remove the interface that it made."""
+        return dict(self.call("PUT", f"/ports/{port_id}/unplug?wait=applied", {"unplug": {}})["port"])
 
     def until(self, what: str, kind: str, object_id: str, **wanted: Any) -> Json:
         """Wait until an object's attributes have these values; `what` is for the failure."""

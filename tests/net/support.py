@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterable
 from typing import Any, Final, Self, TypeVar
@@ -106,3 +107,36 @@ def configure(guest: Guest, port: Json, network: Json) -> None:
 def flow_texts(controller: Controller, host: Host) -> set[str]:
     """The flows of a host, as they are installed."""
     return {str(flow["flow"]) for flow in controller.flows(host)}
+
+
+def is_whole(controller: Controller) -> None:
+    """Hold database, flows and interfaces of all hosts against each other; they have to agree before long."""
+    for host in controller.lab.hosts:
+        controller.until_live(host)
+    until("all to agree", lambda: _disagreements(controller), lambda found: not found)
+    for host in controller.lab.hosts:
+        assert controller.flows(host, "difference") == []
+
+
+def _disagreements(controller: Controller) -> list[str]:
+    ports = {port["id"]: port for port in controller.list("port")}
+    found = []
+    for host in controller.lab.hosts:
+        rows = json.loads(host.vsctl("--format=json", "--columns=name,external_ids", "list", "Interface"))["data"]
+        ids = {name: dict(external[1]) for name, external in rows}
+        ours = {name: one["iface-id"] for name, one in ids.items() if "sdnctl-owned" in one and "iface-id" in one}
+        wanted = {
+            port["plug"]["interface"]: port["id"]
+            for port in ports.values()
+            if port["plug"] and port["plug"]["host"] == host.name
+        }
+        if ours != wanted:
+            found.append(f"{host.name}: interfaces {ours}, wanted {wanted}")
+        claimed = {one["iface-id"] for one in ids.values() if "iface-id" in one}
+        for port in ports.values():
+            is_up = port["admin_state_up"] and port["id"] in claimed
+            if port["bound_host"] == host.name and (port["status"], port["id"] in claimed) != ("ACTIVE", is_up):
+                found.append(f"{host.name}: port {port['id']} is {port['status']}")
+            if port["bound_host"] != host.name and port["id"] in wanted.values():
+                found.append(f"{host.name}: port {port['id']} is bound to {port['bound_host'] or 'no host'}")
+    return found

@@ -1,0 +1,289 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whatever is killed, traffic that can go on goes on, and afterwards everybody agrees: database, flows, interfaces.
+
+These tests have a lab for themselves, and each leaves it whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import random
+import re
+from collections.abc import Iterator
+from signal import SIGKILL, SIGTERM, Signals
+
+import pytest
+
+from sdnctl import runtime
+from tests.net.support import add_guest, flow_texts, is_whole, settle, until
+from topologies import Host, Report, Vm
+from topologies import tenants as two_tenants
+from topologies.controller import Controller, Json
+from topologies.tenants import Tenants, address_of
+
+pytestmark = pytest.mark.net
+
+
+@pytest.fixture(scope="module")
+def made() -> Iterator[Tenants]:
+    with two_tenants.lab() as lab, Controller(lab, *two_tenants.VLANS, auth="token") as controller:
+        controller.add_hosts()
+        made = two_tenants.build(controller)
+        for guest in made.all:
+            port, network = made.ports[guest.name], made.networks[made.network_of(guest)]
+            guest.configure(f"{address_of(port, 4)}/24", f"{address_of(port, 6)}/64", mtu=network["mtu"])
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def whole(made: Tenants) -> Iterator[None]:
+    """After each test everything is as it should be, and everybody reaches everybody."""
+    yield
+    controller = made.controller
+    is_whole(controller)
+    for one, near, far in made.guests.values():
+        assert one.reaches(near, timeout_s=3)
+        assert one.reaches(far, version=6, timeout_s=3)
+
+
+def applied(controller: Controller) -> list[str]:
+    """Lines of the log that tell of bundles, from the last start on."""
+    lines = controller.log.read_text().splitlines()
+    start = max(number for number, line in enumerate(lines) if " serving " in line)
+    return [line for line in lines[start:] if "bundle applied" in line]
+
+
+def restart(controller: Controller, how: Signals) -> None:
+    controller.kill(how)
+    controller.start()
+    for host in controller.lab.hosts:
+        controller.until_live(host)
+
+
+def configuration(host: Host) -> str:
+    """What the host's OVSDB holds, without counters and what changes by itself."""
+    tables = (
+        ("Bridge", "name,ports,controller,external_ids,other_config,fail_mode,protocols,flow_tables"),
+        ("Port", "name,interfaces,external_ids"),
+        ("Interface", "name,type,ofport,ofport_request,external_ids,options,mtu_request"),
+        ("Controller", "target,max_backoff,inactivity_probe,connection_mode"),
+    )
+    return "".join(host.vsctl(f"--columns=_uuid,{columns}", "list", table) for table, columns in tables)
+
+
+def guests_on(made: Tenants, host: Host) -> list[Vm]:
+    return [guest for guest in made.all if guest.host is host]
+
+
+@pytest.mark.proves("S42", "S74", "S91")
+@pytest.mark.parametrize("how", (SIGKILL, SIGTERM))
+def test_a_controllers_restart_costs_nothing(made: Tenants, how: Signals) -> None:
+    """0 of the 1 ms probes lost, in all networks; 0 messages to switches that are right; OVSDB untouched."""
+    controller = made.controller
+    for host in controller.lab.hosts:
+        until("last marks", lambda at=host: configuration(at).count("sdnctl-installed") == len(guests_on(made, at)))
+    before = {host.name: configuration(host) for host in controller.lab.hosts}
+    pairs = [(one, other) for one, near, far in made.guests.values() for other in (near, far)]
+    probes = [(pair, pair[0].probe(pair[1], interval_ms=1)) for pair in pairs]
+    restart(controller, how)
+    reports: dict[tuple[Vm, Vm], Report] = {}
+    for pair, probe in probes:
+        with probe:
+            reports[pair] = probe.report()
+    assert all(report.sent > 500 for report in reports.values())
+    assert {pair: report.lost for pair, report in reports.items()} == dict.fromkeys(reports, 0)
+    assert applied(controller) == []
+    assert {host.name: configuration(host) for host in controller.lab.hosts} == before
+
+
+def test_what_happened_meanwhile_is_seen_at_the_start(made: Tenants) -> None:
+    """While there is no controller one guest is plugged, one unplugged, one plugged on another host, one renumbered."""
+    controller, (h1, h2) = made.controller, made.controller.lab.hosts
+    network = made.networks["red"]
+    names = ("new", "gone", "moved", "other")
+    gone, moved, renumbered = (add_guest(controller, f"{name}1", h1, network) for name in names[1:])
+    port = controller.create("port", network_id=network["id"])
+    new = controller.lab.guest("new1", h2, mac=port["mac_address"], iface_id=port["id"])
+    controller.kill()
+    new.plug()
+    gone.unplug()
+    controller.lab.move(moved, h2)
+    h1.vsctl("set", "Interface", renumbered.device, "ofport_request=5001")
+    controller.start()
+    for host in (h1, h2):
+        controller.until_live(host)
+    for guest, status, where in (
+        (new, "ACTIVE", "h2"),
+        (gone, "DOWN", ""),
+        (moved, "ACTIVE", "h2"),
+        (renumbered, "ACTIVE", "h1"),
+    ):
+        controller.until(guest.name, "port", guest.iface_id, status=status, bound_host=where)
+    assert moved.reaches(made.guests["red"][0])
+    assert renumbered.reaches(moved)
+    for guest in (new, gone, moved, renumbered):
+        guest.unplug()
+        controller.delete("port", guest.iface_id)
+
+
+@pytest.mark.proves("S108", "S125")
+@pytest.mark.parametrize("daemons", (("ovs-vswitchd",), ("ovsdb-server",), ("ovs-vswitchd", "ovsdb-server")))
+def test_open_vswitch_away_while_ports_come_and_go(made: Tenants, daemons: tuple[str, ...]) -> None:
+    """Killed on one host and started again: what was deleted is dead, what was created works, the rest is back."""
+    controller, (h1, h2) = made.controller, made.controller.lab.hosts
+    network = made.networks["red"]
+    one, _, far = made.guests["red"]
+    doomed = add_guest(controller, f"doomed{len(controller.lab.guests)}", h1, network)
+    beside = add_guest(controller, f"beside{len(controller.lab.guests)}", h2, network)
+    for daemon in daemons:
+        h1.kill(daemon)
+    port = controller.create("port", network_id=network["id"])
+    status, _ = controller.request("DELETE", f"/ports/{doomed.iface_id}")
+    assert status == 204
+    # The other host is served all the while.
+    assert beside.reaches(far)
+    for daemon in reversed(daemons):
+        h1.start_ovsdb_server() if daemon == "ovsdb-server" else h1.start_vswitchd()
+    for host in (h1, h2):
+        controller.until_live(host)
+    assert one.reaches(far, timeout_s=5)
+    assert not doomed.reaches(one, timeout_s=0.3)
+    name = f"late{len(controller.lab.guests)}"
+    late = controller.lab.guest(name, h1, mac=port["mac_address"], iface_id=port["id"])
+    late.plug()
+    controller.until_active(port)
+    late.configure(f"{address_of(port, 4)}/24", mtu=network["mtu"])
+    assert late.reaches(beside)
+    for guest in (late, beside, doomed):
+        guest.unplug()
+    for guest in (late, beside):
+        controller.delete("port", guest.iface_id)
+
+
+def test_a_database_that_is_away_is_told_of_and_costs_no_flow(made: Tenants) -> None:
+    """Flows are kept, and none is sent anew when it is back. (Without it, a userspace datapath forwards nothing.)"""
+    controller, (h1, _) = made.controller, made.controller.lab.hosts
+    flows, bundles = flow_texts(controller, h1), len(applied(controller))
+    h1.kill("ovsdb-server")
+    until("problem", lambda: not controller.host("h1")["ovsdb_connected"])
+    assert controller.host("h1")["problems"]
+    h1.start_ovsdb_server()
+    until("no problem", lambda: controller.host("h1"), lambda host: host["ovsdb_connected"] and not host["problems"])
+    assert flow_texts(controller, h1) == flows
+    assert len(applied(controller)) == bundles
+
+
+@pytest.mark.proves("S125")
+def test_flows_removed_by_hand_are_put_back_with_the_next_connection(made: Tenants) -> None:
+    """What differs from what should be there is seen (`view=difference`), and put right at the latest then."""
+    controller, (h1, _) = made.controller, made.controller.lab.hosts
+    flows = flow_texts(controller, h1)
+    h1.ofctl("del-flows", "br-int")
+    h1.ofctl("add-flow", "br-int", "table=10,priority=77,actions=drop")
+    difference = controller.flows(h1, "difference")
+    assert len([flow for flow in difference if flow["difference"] == "missing"]) == len(flows)
+    assert [flow["difference"] for flow in difference if "priority=77" in flow["flow"]] == ["foreign"]
+    restart(controller, SIGKILL)
+    (line,) = applied(controller)
+    assert re.search(rf"put={len(flows)} removed=0", line)
+    h1.ofctl("del-flows", "br-int", "--strict", "table=10,priority=77")
+    settle(controller.lab)
+    assert flow_texts(controller, h1) == flows
+
+
+class Script:
+    """Creates, plugs and deletes at random, request by request, and knows what was answered."""
+
+    def __init__(self, controller: Controller, seed: int, kill_after: int) -> None:
+        self._api = controller
+        self._random = random.Random(seed)
+        self._left = kill_after
+        self.is_time = runtime.Signal()
+        """Set after so many answers; the script goes on."""
+        self.there: dict[str, str] = {}
+        """Kind by id of what was created, and was not asked to be deleted."""
+        self.gone: set[str] = set()
+        """Ids of what was deleted."""
+        self.plugged: dict[str, str | None] = {}
+        """Host by port, None when it was unplugged; a port whose last request was not answered is not in here."""
+        self._networks: list[str] = []
+        self._ports: list[str] = []
+
+    def run(self) -> None:
+        """Until the API does not answer any more."""
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            while True:
+                step = self._random.choices((self._network, self._port, self._plug, self._delete), (2, 6, 6, 4))[0]
+                step()
+
+    def _call(self, method: str, path: str, body: Json | None = None) -> Json:
+        answer = self._api.call(method, path, body)
+        self._left -= 1
+        if not self._left:
+            self.is_time.set()
+        return answer
+
+    def _network(self) -> None:
+        network = self._call("POST", "/networks", {"network": {"name": "script"}})["network"]["id"]
+        self.there[network] = "network"
+        subnet = {"network_id": network, "ip_version": 4, "cidr": "10.20.0.0/24"}
+        self.there[self._call("POST", "/subnets", {"subnet": subnet})["subnet"]["id"]] = "subnet"
+        self._networks.append(network)
+
+    def _port(self) -> None:
+        if self._networks:
+            wish = {"network_id": self._random.choice(self._networks)}
+            port = self._call("POST", "/ports", {"port": wish})["port"]["id"]
+            self.there[port] = "port"
+            self._ports.append(port)
+
+    def _plug(self) -> None:
+        if not self._ports:
+            return
+        port = self._random.choice(self._ports)
+        has = self.plugged.pop(port, None)
+        if has:
+            self._call("PUT", f"/ports/{port}/unplug", {"unplug": {}})
+            self.plugged[port] = None
+        else:
+            host = self._random.choice(("h1", "h2"))
+            self._call("PUT", f"/ports/{port}/plug", {"plug": {"host": host, "type": "internal"}})
+            self.plugged[port] = host
+
+    def _delete(self) -> None:
+        if self._ports:
+            port = self._ports.pop(self._random.randrange(len(self._ports)))
+            self.plugged.pop(port, None)
+            del self.there[port]
+            self._call("DELETE", f"/ports/{port}")
+            self.gone.add(port)
+
+
+@pytest.mark.proves("S42")
+@pytest.mark.parametrize("seed", range(5))
+def test_killed_in_the_middle_of_a_script(made: Tenants, seed: int) -> None:
+    """Every answered request is in the database afterwards; flows and interfaces of both hosts are what that says."""
+    controller = made.controller
+    script = Script(controller, seed, kill_after=random.Random(seed).randrange(5, 60))
+    running = runtime.spawn(script.run)
+    assert script.is_time.wait(20)
+    controller.kill()
+    running.join()
+    controller.start()
+    for host in controller.lab.hosts:
+        controller.until_live(host)
+    found = {kind: {one["id"]: one for one in controller.list(kind)} for kind in ("network", "subnet", "port")}
+    assert all(object_id in found[kind] for object_id, kind in script.there.items())
+    assert not script.gone & found["port"].keys()
+    for port, where in script.plugged.items():
+        plug = found["port"][port]["plug"]
+        assert (plug and plug["host"]) == where
+    is_whole(controller)
+    # And nothing is left of it when it is deleted.
+    mine = [one for one in found["network"].values() if one["name"] == "script"]
+    for network in mine:
+        for port in (port for port in found["port"].values() if port["network_id"] == network["id"]):
+            if port["device_owner"] != "network:dhcp":
+                controller.call("DELETE", f"/ports/{port['id']}")
+        controller.call("DELETE", f"/networks/{network['id']}")
