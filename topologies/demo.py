@@ -206,7 +206,7 @@ def main() -> int:
             show.step("adding the hosts: sdnctl makes their integration bridges, tunnel and patch ports")
             controller.add_hosts()
             show.step("making two tenants, three networks and nine ports through the REST API")
-            made = tenants.build(controller, lambda line: show.step(f"  {line}"), stateful=True)
+            made = tenants.build(controller, lambda line: show.step(f"  {line}"), default_groups=True)
             show.step("all ports are ACTIVE; the guests take leases with dhclient")
             made.take_leases()
             for name, guests in made.guests.items():

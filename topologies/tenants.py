@@ -7,8 +7,9 @@
 h1       red1 red2              blue1 blue2            shared1 (red's) shared2 (blue's)
 h2       red3                   blue3                  shared3 (blue's)
 
-On its own network a tenant's guests are in its default security group, which lets each other in. On the shared one the
-two tenants would not reach each other by those, so there they use a group `open`, which lets everybody in.
+Guests are in a stateless security group `open` of their project, which lets everybody in. If asked for, they are in
+their project's default group instead, as usual, which lets its members in; and on the shared network, where the two
+tenants would not reach each other by those, in an `open` one that is stateful.
 """
 
 from __future__ import annotations
@@ -70,21 +71,19 @@ def address_of(port: Json, version: int) -> str:
 
 
 def build(
-    controller: Controller, say: Callable[[str], None] = lambda _line: None, *, stateful: bool = False
+    controller: Controller, say: Callable[[str], None] = lambda _line: None, *, default_groups: bool = False
 ) -> Tenants:
     """Networks by REST, guests plugged as libvirt does; all ports ACTIVE.
 
-    `stateful` is what the security groups are. A stateful one holds back what is no whole packet, such as a fragment
-    that no other follows; a stateless one lets such things be counted where they arrive.
+    A stateful group, such as a default one, holds back what is no whole packet, for example a fragment that no other
+    follows; without `default_groups` such things are counted where they arrive.
     """
     made = Tenants(controller)
     for name in ("red", "blue"):
         project = controller.create("project", name=name)
         made.projects[name] = controller.project(project["id"])
         made.project_ids[name] = project["id"]
-        [default] = made.projects[name].list("security_group", "?name=default")
-        made.projects[name].update("security_group", default["id"], stateful=stateful)
-        made.open_groups[name] = open_group(made.projects[name], stateful=stateful)
+        made.open_groups[name] = open_group(made.projects[name], stateful=default_groups)
     say("red makes itself a network; the administrator makes one with a VLAN for blue, and a flat one for everybody")
     made.networks["red"] = made.projects["red"].create("network", name="red")
     provider = {"provider:physical_network": PROVIDER}
@@ -121,7 +120,7 @@ def build(
                     {"subnet_id": subnet["id"], "ip_address": f"10.0.0.{10 + number}"},
                     {"subnet_id": six["id"]},
                 ]
-            else:
+            if name == "shared" or not default_groups:
                 wish["security_groups"] = [made.open_groups[owner]["id"]]
             port = made.projects[owner].create("port", **wish)
             made.ports[port["name"]] = port

@@ -86,8 +86,11 @@ def settle(lab: Lab) -> None:
 
 
 def add_guest(controller: Controller, name: str, host: Host, network: Json, **wish: Any) -> Vm:
-    """A guest with a port of its own, plugged as libvirt does, configured by hand, its port ACTIVE."""
-    port = controller.create("port", network_id=network["id"], name=name, **wish)
+    """A guest with a port of its own, plugged as libvirt does, configured by hand, its port ACTIVE.
+
+    Unless it is wished for, no security group filters it.
+    """
+    port = controller.create("port", **{"network_id": network["id"], "name": name, "security_groups": [], **wish})
     guest = controller.lab.guest(name, host, mac=port["mac_address"], iface_id=port["id"])
     guest.plug()
     controller.until_active(port)

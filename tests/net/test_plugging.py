@@ -111,7 +111,7 @@ def street(tenants: Tenants, staying: tuple[Json, Vm, Vm]) -> Iterator[Street]:
     controller = tenants.controller
     network, near, far = staying
     base = {host.name: flow_texts(controller, host) for host in controller.lab.hosts}
-    port = controller.create("port", network_id=network["id"], name="coming")
+    port = controller.create("port", network_id=network["id"], name="coming", security_groups=[])
     street = Street(controller, network, near, far, port, base)
     yield street
     for guest in street.guests:

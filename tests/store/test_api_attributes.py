@@ -18,7 +18,12 @@ def made(cloud: Cloud) -> dict[str, Object]:
     """One of each kind."""
     network = cloud.network(ADMIN)
     project = cloud.create("project", ADMIN, name="p")
+    group = cloud.create("security_group", ADMIN)
+    rule = {"security_group_id": group["id"], "direction": "ingress"}
     made = {
+        "security_group": group,
+        "security_group_rule": cloud.create("security_group_rule", ADMIN, **rule),
+        "address_group": cloud.create("address_group", ADMIN),
         "network": network,
         "subnet": cloud.subnet(network, ctx=ADMIN),
         "port": cloud.port(network, ADMIN),
