@@ -140,3 +140,12 @@ def _disagreements(controller: Controller) -> list[str]:
             if port["bound_host"] != host.name and port["id"] in wanted.values():
                 found.append(f"{host.name}: port {port['id']} is bound to {port['bound_host'] or 'no host'}")
     return found
+
+
+def give_device(guest: Vm, device: str) -> None:
+    """Let the guest have a device of its host for its card, as a container gets one, in place of the one it has."""
+    guest.script("ip link del eth0")
+    guest.forget_cards()
+    guest.host.script(f"ip link set {device} netns {guest.pid} name eth0")
+    guest.device = device
+    guest.script(guest.card_script())
