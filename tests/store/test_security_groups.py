@@ -30,7 +30,7 @@ def rule(cloud: Cloud, group: Object, ctx: Context = ALICE, **body: object) -> O
 
 
 def refusal(error: type[SdnctlError], kind: str, text: str = "") -> Any:
-    return pytest.raises(error, match=text, check=lambda raised: raised.kind == kind)
+    return pytest.raises(error, match=text or None, check=lambda raised: raised.kind == kind)
 
 
 def meanings(group: Object) -> set[tuple[object, ...]]:
