@@ -155,11 +155,11 @@ def _list(session: Session) -> int:
     arguments, resource = session.arguments, session.arguments.resource
     chosen = session.columns(_known(resource))
     query = flags.filters(arguments, flags.flags_for(resource, May.FILTER), session.resolve)
-    for text in arguments.sort or ["name"]:
+    sortable = resource.names(May.SORT)
+    for text in arguments.sort or [name for name in ("name",) if name in sortable]:
         column, colon, direction = text.rpartition(":")
         if not colon or direction not in {"asc", "desc"}:
             column, direction = text, "asc"
-        sortable = resource.names(May.SORT)
         if column not in sortable:
             raise UsageError(f"cannot sort by {column!r}{nearest(column, sortable)}; there are {', '.join(sortable)}")
         query += [("sort_key", column), ("sort_dir", direction)]
