@@ -345,23 +345,30 @@ class Fabric:
         return connection.dpid == facts.datapath_id and connection.serial == facts.serial
 
     def _match(self, connection: SwitchConnection) -> None:
-        """Give a connection to the host it is proven to belong to."""
-        for host_id, task in self.tasks.items():
-            facts = self.world.facts.get(host_id)
-            if facts is None or connection.dpid != facts.datapath_id:
-                continue
-            if not self._belongs(connection, facts):
-                self._rejected[host_id] = (
-                    f"{connection.peer} claims datapath id {connection.dpid:016x} without the bridge's serial number"
-                )
-                log.error("connection rejected", host=task.host.name, reason=self._rejected[host_id])
+        """Give a connection to the host it is proven to belong to.
+
+        A host can give its bridge the datapath id of another one's. That must not keep the other from being served, so
+        the id finds those who may be meant, and the serial number decides.
+        """
+        meant = [
+            (host_id, task, facts)
+            for host_id, task in self.tasks.items()
+            if (facts := self.world.facts.get(host_id)) is not None and facts.datapath_id == connection.dpid
+        ]
+        for host_id, task, facts in meant:
+            if self._belongs(connection, facts):
                 self._unknown.remove(connection)
-                connection.close("the serial number (other_config:dp-sn) is not the one of this host's bridge")
+                self._rejected.pop(host_id, None)
+                self._give(host_id, task, connection)
                 return
-            self._unknown.remove(connection)
-            self._rejected.pop(host_id, None)
-            self._give(host_id, task, connection)
+        if not meant:
             return
+        reason = f"{connection.peer} claims datapath id {connection.dpid:016x} without the bridge's serial number"
+        for host_id, task, _ in meant:
+            self._rejected[host_id] = reason
+            log.error("connection rejected", host=task.host.name, reason=reason)
+        self._unknown.remove(connection)
+        connection.close("the serial number (other_config:dp-sn) is not the one of this host's bridge")
 
     def _give(self, host_id: str, task: HostTask, connection: SwitchConnection) -> None:
         log.info("switch connected", host=task.host.name, peer=connection.peer, dpid=f"{connection.dpid:016x}")

@@ -192,6 +192,51 @@ def test_flows_removed_by_hand_are_put_back_with_the_next_connection(made: Tenan
     assert flow_texts(controller, h1) == flows
 
 
+@pytest.mark.proves("S50")
+def test_a_host_that_takes_anothers_datapath_id_harms_nobody(made: Tenants) -> None:
+    """Whichever of the two it is, and after a restart too: connections are told apart by what only their host knows."""
+    controller = made.controller
+    one, near, _ = made.guests["red"]
+    with one.probe(near) as probe:
+        for thief, victim in (controller.lab.hosts, reversed(controller.lab.hosts)):
+            identity = controller.host(victim.name)["datapath_id"]
+            thief.vsctl("set", "Bridge", "br-int", f"other_config:datapath-id={identity}")
+            until(
+                "the datapath id",
+                lambda at=thief.name: controller.host(at)["datapath_id"],
+                lambda found, want=identity: found == want,
+            )
+            for _ in range(2):
+                for host in (thief, victim):
+                    controller.until_live(host)
+                    assert controller.flows(host, "difference") == []
+                restart(controller, SIGKILL)
+            thief.vsctl("remove", "Bridge", "br-int", "other_config", "datapath-id")
+            until(
+                "its own again",
+                lambda at=thief.name: controller.host(at)["datapath_id"],
+                lambda found, was=identity: found != was,
+            )
+        assert probe.report().lost == 0
+
+
+def test_a_bridge_that_claims_a_hosts_datapath_id_is_turned_away(made: Tenants) -> None:
+    """It does not know the serial number. The host goes on, and its status says who tried."""
+    controller, (h1, h2) = made.controller, made.controller.lab.hosts
+    identity = controller.host("h1")["datapath_id"]
+    config = f"other_config:datapath-id={identity}"
+    h2.vsctl("add-br", "br-evil", "--", "set", "Bridge", "br-evil", "datapath_type=netdev", "fail_mode=secure", config)
+    h2.vsctl("set-controller", "br-evil", f"unix:{h2.directory}/controller.sock")
+    until("the claim to be told of", lambda: [one for one in controller.host("h1")["problems"] if "serial" in one])
+    assert controller.host("h1")["state"] == controller.host("h2")["state"] == "LIVE"
+    assert "cookie" not in h2.ofctl("dump-flows", "br-evil")
+    late = add_guest(controller, "claim1", h1, made.networks["red"])
+    assert late.reaches(made.guests["red"][0])
+    h2.vsctl("del-br", "br-evil")
+    late.unplug()
+    controller.delete("port", late.iface_id)
+
+
 class Script:
     """Creates, plugs and deletes at random, request by request, and knows what was answered."""
 
