@@ -131,6 +131,7 @@ class Fabric:
         self._reports: dict[str, tuple[HostFacts | None, str]] = {}
         self._reported = runtime.Latch()
         self._readers: list[runtime.Task] = []
+        self.status.on_written = self._tell_waiters
         self.world.on_dirty = self._on_dirty
         self.world.on_binding = self._on_binding
         self.world.on_plugs = self._plugs_changed.add

@@ -7,7 +7,7 @@ derived from the hosts; so a store that is away only delays it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from sdnctl import log, runtime
@@ -24,6 +24,9 @@ class StatusRecorder:
         self._store = store
         self._written: dict[str, tuple[PortStatus, str]] = {}
         self._waiting: dict[str, tuple[PortStatus, str]] = {}
+        self._is_writing = False
+        self.on_written: Callable[[], None] = lambda: None
+        """Called when what was waiting is in the store."""
         self._latch = runtime.Latch()
         self._task: runtime.Task | None = None
 
@@ -49,7 +52,7 @@ class StatusRecorder:
     @property
     def is_waiting(self) -> bool:
         """Something was confirmed and is not in the store yet."""
-        return bool(self._waiting)
+        return bool(self._waiting) or self._is_writing
 
     def forget(self, port_id: str) -> None:
         """The port was deleted."""
@@ -70,9 +73,13 @@ class StatusRecorder:
         if not self._waiting:
             return
         batch, self._waiting = self._waiting, {}
+        self._is_writing = True
         try:
             self._store.record_status(batch)
+            self._written.update(batch)
         except BaseException:
             self._waiting = {**batch, **self._waiting}
             raise
-        self._written.update(batch)
+        finally:
+            self._is_writing = False
+        self.on_written()

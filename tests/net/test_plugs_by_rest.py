@@ -64,7 +64,7 @@ def test_an_internal_interface_works_when_the_answer_is_there(plugs: Plugs) -> N
     assert f"mtu {plugs.network['mtu']} " in link
     give_device(guest, device)
     configure(guest, port, plugs.network)
-    assert guest.pings(plugs.staying, count=1) == 1
+    assert guest.reaches(plugs.staying)  # the move of the device has the tunnels blink, see docs/open-vswitch.md
     assert guest.reaches(plugs.staying, protocol="tcp")
     assert guest.dhclient().address == port["fixed_ips"][0]["ip_address"]
     assert controller.unplug(port["id"])["status"] == "DOWN"
@@ -79,7 +79,7 @@ def test_an_existing_device_is_put_on_the_bridge_and_left_when_unplugged(plugs: 
     plugged = controller.plug(port["id"], "h1", kind="system", interface=guest.device)
     assert plugged["status"] == "ACTIVE"
     configure(guest, port, plugs.network)
-    assert guest.pings(plugs.staying, count=1) == 1
+    assert guest.reaches(plugs.staying)  # the move of the device has the tunnels blink, see docs/open-vswitch.md
     controller.unplug(port["id"])
     assert guest.device not in plugs.interfaces(h1)
     assert guest.device in h1.run("ip", "-o", "link")
