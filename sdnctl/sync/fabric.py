@@ -400,12 +400,15 @@ class Fabric:
 
     # --- what was confirmed -------------------------------------------------------------------------------------
 
-    def port_confirmed(self, port_id: str, status: PortStatus, host: str, interface: str, revision: Revision) -> None:
+    def port_confirmed(
+        self, port_id: str, status: PortStatus, host: str, interface: str, revision: Revision, *, is_new: bool
+    ) -> None:
         self.status.record(port_id, status, host)
         binding = self.world.bindings.get(port_id)
         if status is PortStatus.ACTIVE and binding is not None:
             known = self.world.facts[binding.host_id].interfaces.get(interface)
-            if known is not None and known.installed != str(revision):
+            # A restart of ours writes nothing to a host that is right.
+            if known is not None and (is_new or not known.installed) and known.installed != str(revision):
                 self._installed.setdefault(binding.host_id, {})[interface] = revision
 
     def bundle_applied(self, host: str, seconds: float, put: int, removed: int) -> None:

@@ -15,7 +15,7 @@ without it, and it is tried again later. The state of the old connection is neve
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -52,8 +52,10 @@ class Observer(Protocol):
     """Who wants to know what was confirmed; given by the composition root."""
 
     def port_confirmed(
-        self, port_id: str, status: PortStatus, host: str, interface: str, revision: Revision
-    ) -> None: ...
+        self, port_id: str, status: PortStatus, host: str, interface: str, revision: Revision, *, is_new: bool
+    ) -> None:
+        """`is_new` is false if the switch was right already when it was read back."""
+
     def bundle_applied(self, host: str, seconds: float, put: int, removed: int) -> None: ...
     def bundle_refused(self, host: str) -> None: ...
     def applied(self) -> None: ...
@@ -272,7 +274,7 @@ class HostTask:
         difference: Callable[[Mapping[Unit, Compiled]], Delta],
     ) -> None:
         """Bring `changes` to the switch; units that it refuses are left out and remembered as failures."""
-        revision = self._world.revision
+        revision, was_live = self._world.revision, self.state is State.LIVE
         while True:
             delta = difference(changes)
             started = runtime.monotonic()
@@ -307,7 +309,7 @@ class HostTask:
             )
             self._observer.bundle_applied(self.host.name, seconds, len(delta.put), len(delta.remove))
         self._greet(connection, {unit.id for unit in changes if unit.kind is UnitKind.NETWORK})
-        self._report_ports(changes, revision)
+        self._report_ports(changes, revision, changes.keys() if was_live else {unit for unit, _ in delta.put})
         self._observer.applied()
 
     def _apply(self, connection: Connection, delta: Delta) -> None:
@@ -347,7 +349,7 @@ class HostTask:
             refused.add(unit)
             log.error("flow refused", host=self.host.name, unit=unit.kind.name.lower(), object=unit.id, error=message)
             if unit.kind is UnitKind.PORT:
-                self._report(unit.id, PortStatus.ERROR, Revision(0))
+                self._report(unit.id, PortStatus.ERROR, Revision(0), is_new=False)
         if not refused:
             raise error
         return refused
@@ -378,12 +380,13 @@ class HostTask:
 
     # --- ports ----------------------------------------------------------------------------------------------
 
-    def _report_ports(self, changes: Mapping[Unit, Compiled], revision: Revision) -> None:
+    def _report_ports(self, changes: Mapping[Unit, Compiled], revision: Revision, new: Container[Unit]) -> None:
         for unit, compiled in changes.items():
             if unit.kind is UnitKind.PORT:
-                self._report(unit.id, PortStatus.ACTIVE if compiled.flows else PortStatus.DOWN, revision)
+                status = PortStatus.ACTIVE if compiled.flows else PortStatus.DOWN
+                self._report(unit.id, status, revision, is_new=unit in new)
 
-    def _report(self, port_id: str, status: PortStatus, revision: Revision) -> None:
+    def _report(self, port_id: str, status: PortStatus, revision: Revision, *, is_new: bool) -> None:
         binding = self._world.bindings.get(port_id)
         if binding is not None and binding.host_id == self.host.id:
-            self._observer.port_confirmed(port_id, status, self.host.name, binding.interface, revision)
+            self._observer.port_confirmed(port_id, status, self.host.name, binding.interface, revision, is_new=is_new)

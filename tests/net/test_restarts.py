@@ -16,8 +16,8 @@ from signal import SIGKILL, SIGTERM, Signals
 import pytest
 
 from sdnctl import runtime
-from tests.net.support import add_guest, flow_texts, is_whole, settle, until
-from topologies import Host, Report, Vm
+from tests.net.support import add_guest, datagram, flow_texts, is_whole, settle, until
+from topologies import Host, Report, Vm, frames
 from topologies import tenants as two_tenants
 from topologies.controller import Controller, Json
 from topologies.tenants import Tenants, address_of
@@ -72,17 +72,12 @@ def configuration(host: Host) -> str:
     return "".join(host.vsctl(f"--columns=_uuid,{columns}", "list", table) for table, columns in tables)
 
 
-def guests_on(made: Tenants, host: Host) -> list[Vm]:
-    return [guest for guest in made.all if guest.host is host]
-
-
 @pytest.mark.proves("S42", "S74", "S91")
 @pytest.mark.parametrize("how", (SIGKILL, SIGTERM))
 def test_a_controllers_restart_costs_nothing(made: Tenants, how: Signals) -> None:
     """0 of the 1 ms probes lost, in all networks; 0 messages to switches that are right; OVSDB untouched."""
     controller = made.controller
-    for host in controller.lab.hosts:
-        until("last marks", lambda at=host: configuration(at).count("sdnctl-installed") == len(guests_on(made, at)))
+    write_marks(made)
     before = {host.name: configuration(host) for host in controller.lab.hosts}
     pairs = [(one, other) for one, near, far in made.guests.values() for other in (near, far)]
     probes = [(pair, pair[0].probe(pair[1], interval_ms=1)) for pair in pairs]
@@ -94,7 +89,31 @@ def test_a_controllers_restart_costs_nothing(made: Tenants, how: Signals) -> Non
     assert all(report.sent > 500 for report in reports.values())
     assert {pair: report.lost for pair, report in reports.items()} == dict.fromkeys(reports, 0)
     assert applied(controller) == []
-    assert {host.name: configuration(host) for host in controller.lab.hosts} == before
+    written = write_marks(made)
+    after = {host.name: configuration(host) for host in controller.lab.hosts}
+    assert {name: without(text, written) for name, text in after.items()} == {
+        name: without(text, written) for name, text in before.items()
+    }
+
+
+def write_marks(made: Tenants) -> list[Vm]:
+    """Have the mark `sdnctl-installed` of a guest on each host written anew, and so all that are to be written."""
+    controller = made.controller
+    chosen = [made.guests["red"][0], made.guests["red"][2]]
+    for guest in chosen:
+        controller.update("port", guest.iface_id, description=frames.marker())
+        revision = controller.host(guest.host.name)["revision"]
+        until("mark", lambda at=guest: mark_of(at), lambda mark, want=revision: mark >= want)
+    return chosen
+
+
+def mark_of(guest: Vm) -> int:
+    return int(guest.host.vsctl("get", "Interface", guest.device, "external_ids:sdnctl-installed").strip('"'))
+
+
+def without(text: str, guests: list[Vm]) -> list[str]:
+    """Lines of a configuration, those with the port ids of these guests left out."""
+    return [line for line in text.splitlines() if not any(guest.iface_id in line for guest in guests)]
 
 
 def test_what_happened_meanwhile_is_seen_at_the_start(made: Tenants) -> None:
@@ -190,6 +209,73 @@ def test_flows_removed_by_hand_are_put_back_with_the_next_connection(made: Tenan
     h1.ofctl("del-flows", "br-int", "--strict", "table=10,priority=77")
     settle(controller.lab)
     assert flow_texts(controller, h1) == flows
+
+
+def test_a_start_while_a_host_is_away_takes_nothing_from_the_others(made: Tenants) -> None:
+    """What is plugged there is presumed to be there still: the other host keeps its flows, and is told nothing."""
+    controller, (h1, h2) = made.controller, made.controller.lab.hosts
+    flows = flow_texts(controller, h1)
+    one, near, far = made.guests["red"]
+    controller.kill()
+    h2.kill("ovs-vswitchd")
+    h2.kill("ovsdb-server")
+    controller.start()
+    controller.until_live(h1)
+    until("h2 to be missed", lambda: controller.host("h2")["problems"])
+    assert flow_texts(controller, h1) == flows
+    assert applied(controller) == []
+    assert one.reaches(near)
+    h2.start_ovsdb_server()
+    h2.start_vswitchd()
+    controller.until_live(h2)
+    settle(controller.lab)
+    # The hosts have greeted each other again: not even the first one is lost.
+    assert one.pings(far, count=1) == 1
+    assert flow_texts(controller, h1) == flows
+
+
+def test_a_start_while_a_switch_is_away_believes_no_number_of_before(made: Tenants) -> None:
+    """The database names ofports that a new ovs-vswitchd allots anew."""
+    controller, (h1, _) = made.controller, made.controller.lab.hosts
+    h1.kill("ovs-vswitchd")
+    controller.kill()
+    controller.start()
+    assert controller.host("h1")["state"] == "AWAY"
+    gone = made.guests["blue"][1]
+    h1.vsctl("--no-wait", "del-port", gone.device)
+    h1.start_vswitchd()
+    controller.until_live(h1)
+    controller.until("blue2", "port", gone.iface_id, status="DOWN")
+    assert made.guests["blue"][0].reaches(made.guests["blue"][2], timeout_s=3)
+    gone.plug()
+    controller.until_active({"id": gone.iface_id})
+
+
+@pytest.mark.proves("S141")
+def test_a_hosts_tunnel_address_changes(made: Tenants) -> None:
+    """All others send to the new one, and what comes from it is taken."""
+    controller, (h1, h2) = made.controller, made.controller.lab.hosts
+    one, _, far = made.guests["red"]
+    object_id = controller.host("h2")["id"]
+    h2.run("ip", "addr", "add", "192.0.2.102/24", "dev", "br-phys")
+    for address in ("192.0.2.102", h2.tunnel_ip):
+        controller.update("host", object_id, tunnel_ip=address)
+        for host in (h1, h2):
+            controller.until_live(host)
+        settle(controller.lab)
+        mark = frames.marker()
+        with h1.sent_on("underlay") as there, h2.sent_on("underlay") as back:
+            assert one.pings(far) == 3
+            one.send(datagram(one, far.mac, mark))
+            far.send(datagram(far, one.mac, mark))
+            for seen in (there, back):
+                assert seen.wait_for(mark) == 1
+            opened = [frames.tunnelled(seen.frames(mark)[0]) for seen in (there, back)]
+        assert [(one.source, one.destination) for one in opened if one] == [
+            (h1.tunnel_ip, address),
+            (address, h1.tunnel_ip),
+        ]
+    h2.run("ip", "addr", "del", "192.0.2.102/24", "dev", "br-phys")
 
 
 @pytest.mark.proves("S50")

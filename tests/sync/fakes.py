@@ -133,8 +133,10 @@ class Observed:
         self.applies = 0
         self._signals: list[runtime.Signal] = []
 
-    def port_confirmed(self, port_id: str, status: PortStatus, host: str, interface: str, revision: Revision) -> None:
-        del interface, revision
+    def port_confirmed(
+        self, port_id: str, status: PortStatus, host: str, interface: str, revision: Revision, *, is_new: bool
+    ) -> None:
+        del interface, revision, is_new
         self.ports[port_id] = (status, host)
 
     def bundle_applied(self, host: str, seconds: float, put: int, removed: int) -> None: ...
