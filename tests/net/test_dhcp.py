@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import pytest
 
 from sdnctl import runtime
-from tests.net.support import Ears, add_guest, until
+from tests.net.support import Ears, add_guest, settle, until
 from topologies import Vm, frames
 from topologies.controller import Controller, Json
 from topologies.frames import DhcpMessage
@@ -209,6 +209,40 @@ def test_a_client_without_a_lease_hears_nothing_and_is_heard_by_nobody(tenants: 
         client.send(frames.ethernet(frames.BROADCAST, client.mac, frames.ETH_IPV4, packet), count=3)
         ears.fence(client, near, far)
         assert ears.heard(mark)[mark] == {}
+
+
+@pytest.mark.proves("S100", "S101")
+def test_what_a_lease_says_follows_the_api(tenants: Tenants) -> None:
+    """Another resolver, no gateway, DHCP off and on again: the next answer, or silence, says so."""
+    controller, (h1, _) = tenants.controller, tenants.controller.lab.hosts
+    network = controller.create("network", name="change")
+    subnet = controller.create("subnet", network_id=network["id"], ip_version=4, cidr="10.9.0.0/24")
+    guest = add_guest(controller, "change", h1, network)
+
+    def told() -> Mapping[int, bytes] | None:
+        """The options of an offer; None when a question stays with the switch, which is seen by a later one."""
+        mark = frames.marker()
+        body = frames.dhcp(1, DISCOVER, guest.mac, options={61: mark.encode()})
+        packet = frames.udp("0.0.0.0", "255.255.255.255", 68, 67, body)
+        guest.send(frames.ethernet(frames.BROADCAST, guest.mac, frames.ETH_IPV4, packet))
+        if not ears.wait(guest, mark, timeout_s=0.5):
+            return None
+        message = frames.dhcp_message(ears.frames(guest, mark)[0])
+        assert message is not None
+        return message.options
+
+    with Ears((guest,)) as ears:
+        options = told() or {}
+        assert (options.get(6), options[3]) == (None, frames.ip_bytes("10.9.0.1"))
+        controller.update("subnet", subnet["id"], dns_nameservers=["192.0.2.99"], gateway_ip=None)
+        options = told() or {}
+        assert options[6] == frames.ip_bytes("192.0.2.99")
+        assert not {3, 121} & options.keys()
+        controller.update("subnet", subnet["id"], enable_dhcp=False)
+        settle(controller.lab)
+        assert told() is None
+        controller.update("subnet", subnet["id"], enable_dhcp=True)
+        assert told() is not None
 
 
 def test_nobody_else_hears_a_question_or_an_answer(leases: Leases, listening: Ears) -> None:

@@ -157,6 +157,18 @@ def test_provider_networks_carry_their_own_tag_only(cloud: Cloud) -> None:
                     assert seen == ([tags] if name == physical else []), (network, name)
 
 
+@pytest.mark.proves("S43", "S128")
+def test_guests_and_machines_on_their_provider_network_reach_each_other(cloud: Cloud) -> None:
+    """A router or server that is none of our ports, on a flat network: found by ARP, and finding."""
+    for network, physical in (("fa", "physnet1"), ("fb", "physnet2")):
+        for guest in cloud.guests[network]:
+            for protocol in ("icmp", "udp", "tcp"):
+                assert guest.reaches(cloud.outside[physical], protocol=protocol)
+            assert cloud.outside[physical].reaches(guest)
+    assert not cloud.guests["la"][0].reaches(cloud.outside["physnet1"], timeout_s=0.3)
+    assert not cloud.guests["fa"][0].reaches(cloud.outside["physnet2"], timeout_s=0.3)
+
+
 @pytest.mark.proves("S22", "S51", "S164")
 def test_what_comes_from_a_provider_network_reaches_its_members_only(cloud: Cloud) -> None:
     """An outsider's frames by tag: untagged to the flat network, 150 to the VLAN network, anything else to nobody."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.net.support import Ears, add_guest, settle
+from tests.net.support import Ears, add_guest, configure, settle
 from topologies import Vm, frames
 from topologies.controller import Controller, Json
 from topologies.forgeries import FORGERIES, NOBODY, Builder, Identity
@@ -151,3 +151,24 @@ def test_frames_for_unknown_addresses_reach_open_ports_only(liberties: Liberties
             sender.send(legal("ipv4")(sender.identity, NOBODY, mark), count=COPIES)
             liberties.ears.fence(sender, free)
             assert liberties.ears.heard(mark)[mark] == ({} if enabled else {free.name: COPIES})
+
+
+@pytest.mark.proves("S12", "S144", "S173")
+def test_a_port_gets_another_address_while_it_is_in_use(liberties: Liberties) -> None:
+    """The new one works at once, on both hosts, and is answered for; the old one is dead and may be somebody else's."""
+    controller, free = liberties.controller, liberties.free
+    old = free.ipv4
+    subnets = {one["ip_version"]: one for one in controller.list("subnet") if one["cidr"] == "10.7.0.0/24"}
+    wish = {"subnet_id": subnets[4]["id"], "ip_address": "10.7.0.200"}
+    before = controller.show("port", free.iface_id)["fixed_ips"]
+    changed = [wish if one["ip_address"] == old else one for one in before]
+    for fixed_ips, new, gone in ((changed, "10.7.0.200", old), (before, old, "10.7.0.200")):
+        liberties.give(fixed_ips=fixed_ips)
+        configure(free, {"fixed_ips": fixed_ips}, {"mtu": 1450})
+        for to in liberties.others:
+            for name in ("ipv4", "arp-sender-ip"):
+                assert liberties.arrives(to, legal(name), Identity(free.mac, new)), (to, name)
+                assert not liberties.arrives(to, legal(name), Identity(free.mac, gone)), (to, name)
+        for to in liberties.others:
+            to.script("ip neigh flush dev eth0")
+            assert to.reaches(new)
