@@ -106,7 +106,7 @@ class _NetworkIndex:
     stations: dict[int, set[str]] = field(default_factory=dict)
     """MAC -> the served ports that may use it."""
     open_ports: set[str] = field(default_factory=set)
-    """Served ports with port security off."""
+    """Served ports whose MAC filter is off."""
     users: dict[str, dict[str, set[str]]] = field(default_factory=dict)
     """host -> security group -> the ports with an ofport there that have it."""
     members: dict[str, set[str]] = field(default_factory=dict)
@@ -611,7 +611,7 @@ class World:
             port.network_id,
             binding,
             tuple(sorted(macs)),
-            binding is not None and not port.port_security_enabled,
+            binding is not None and port.is_open,
             groups,
             tuple({pack_prefix(one.version, one.address, one.mask): None for one in sources}),
         )
@@ -877,7 +877,7 @@ class World:
             served.binding.ofport,
             int(port.mac),
             sources_of(port),
-            port.port_security_enabled,
+            port.filters,
             self.lease(port_id) is not None,
             self._filtering(port_id),
             tuple(sorted(self.groups[one].key for one in served.groups if one in self.groups)),

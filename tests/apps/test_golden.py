@@ -67,7 +67,7 @@ _PAIRS = (
 
 
 def test_port_security_off(golden: Golden) -> None:
-    golden.check("port_security/off", port_security.port_flows(replace(VM, port_security=False)))
+    golden.check("port_security/off", port_security.port_flows(replace(VM, filters=None)))
 
 
 def test_responders(golden: Golden) -> None:
