@@ -87,7 +87,7 @@ def change(write: Write, network_id: str, changes: Mapping[str, object], if_matc
     if row.shared and values.get("shared") is False:
         _refuse_unsharing(write, row)
     if values.get("shared") and not row.shared:
-        port_filters.refuse_sharing(write, row)
+        port_filters.refuse_sharing(write, row, changes)
     if values:
         write.connection.execute(update(tables.networks).where(tables.networks.c.id == network_id).values(values))
 

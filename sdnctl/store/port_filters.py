@@ -56,8 +56,14 @@ def of_changed_network(write: Write, network: Row[Any], body: Mapping[str, objec
     return _chosen(write, network, body, enabled=network.port_security_enabled, off=network.filters_off)
 
 
-def refuse_sharing(write: Write, network: Row[Any]) -> None:
+def refuse_sharing(write: Write, network: Row[Any], body: Mapping[str, object]) -> None:
     """What its owner has relaxed while it was theirs alone, others must not find when it becomes theirs too."""
+    if ATTRIBUTES.isdisjoint(body) and (network.filters_off or not network.port_security_enabled):
+        raise ConflictError(
+            f"shared: new ports of network {network.id} would have filters off; say what they start with in the same "
+            "request (security_filters, port_security_enabled).",
+            kind="InvalidSharedSetting",
+        )
     port = tables.ports.c
     query = select(port.id).where(
         port.network_id == network.id, or_(port.port_security_enabled.is_(False), port.filters_off != "")

@@ -165,8 +165,14 @@ ARPS = [
     arp_case("cut off", LEGAL_ARP[:34]),
     arp_case("hardware addresses of 8 bytes", LEGAL_ARP[:18] + b"\x08" + LEGAL_ARP[19:]),
     arp_case("RARP with another's MAC", rarp(1, mac(6)), rarp(1, mac(1))),
-    Case("about others, of one who owns everything", arp(4, v4(6), v4(99)), Table.SOURCE_SECURITY, Reason.FOREIGN_ARP,
-         arp(4, v4(4), v4(99)), 4),
+    Case(
+        "about others, of one who owns everything",
+        arp(4, v4(6), v4(99)),
+        Table.SOURCE_SECURITY,
+        Reason.FOREIGN_ARP,
+        arp(4, v4(4), v4(99)),
+        4,
+    ),
 ]
 
 
