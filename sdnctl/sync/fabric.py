@@ -29,6 +29,7 @@ from sdnctl.model.network import Network, Subnet
 from sdnctl.model.port import Plug, Port, PortStatus
 from sdnctl.model.security import AddressGroup, SecurityGroup
 from sdnctl.sync import host as host_task
+from sdnctl.sync.compile import Compiler
 from sdnctl.sync.explain import Explainer, read_drops
 from sdnctl.sync.host import HostTask, State
 from sdnctl.sync.status import StatusRecorder
@@ -116,6 +117,7 @@ class Fabric:
         self.status = StatusRecorder(store)
         self.explainer = Explainer(self.world)
         self._store = store
+        self._compiler = Compiler()
         self._make_link = make_link
         self._advertise = advertise
         self._meters = meters
@@ -264,7 +266,7 @@ class Fabric:
         return host.controllers or self._advertise(host)
 
     def _host_added(self, host: Host) -> None:
-        self.tasks[host.id] = HostTask(host, self.world, self)
+        self.tasks[host.id] = HostTask(host, self.world, self, self._compiler)
         link = self._make_link(
             host, self._controllers(host), lambda facts, reason: self._on_facts(host.id, facts, reason)
         )
