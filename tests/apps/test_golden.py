@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sdnctl.apps import classify, dhcp, output, port_security, responders, security_groups, switching
+from sdnctl.apps import classify, dhcp, meters, output, port_security, responders, security_groups, switching
 from sdnctl.model.ids import GroupKey, HostKey, NetworkKey, Ofport, PortKey
 from sdnctl.model.network import NetworkType
 from sdnctl.model.security import Direction
@@ -74,7 +74,7 @@ def test_responders(golden: Golden) -> None:
     """A host, a local port and what is known of two neighbours."""
     flows = [*responders.host_flows(HOST), *responders.port_flows(VM)]
     for guest in (Guest(1, GREEN, 1), Guest(6, GREEN, 2)):
-        flows += responders.neighbour_flows(guest.neighbour(1))
+        flows += responders.neighbour_flows(guest.neighbour())
     golden.check("responders/two_neighbours", flows)
 
 
@@ -83,8 +83,8 @@ def test_dhcp(golden: Golden) -> None:
     without = replace(VM, key=PortKey(2), ofport=Ofport(2), dhcp=False)
     flows = [*dhcp.host_flows(HOST), *dhcp.port_flows(VM), *dhcp.port_flows(without)]
     golden.check("dhcp/two_ports", flows)
-    assert [(spec.id, spec.pktps, spec.burst) for spec in dhcp.port_meters(VM)] == [(1, 20, 40)]
-    assert dhcp.port_meters(without) == ()
+    assert [(spec.id, spec.pktps, spec.burst) for spec in meters.port_meters(VM)] == [(8, 20, 40)]
+    assert meters.port_meters(without) == ()
 
 
 def test_switching_of_a_host(golden: Golden) -> None:
@@ -97,7 +97,7 @@ def test_switching_of_a_tunnelled_network(golden: Golden) -> None:
     flows += switching.chunk_flows(FloodChunk(NetworkKey(1), 0, (Ofport(1), Ofport(2))))
     flows += switching.chunk_flows(FloodChunk(NetworkKey(1), 2, (Ofport(130),)))
     for number, ofport, peer in ((1, Ofport(1), None), (6, None, endpoint(2)), (9, None, None)):
-        station = Station(PortKey(number), NetworkKey(1), mac(number), ofport, None, None, peer)
+        station = Station(PortKey(number), NetworkKey(1), mac(number), ofport, peer)
         flows += switching.station_flows(station)
     golden.check("switching/vxlan", flows)
 
@@ -133,9 +133,7 @@ def test_security_groups_of_a_port(golden: Golden) -> None:
     """Two groups, one of them stateful: what the port has more than one without groups."""
     port = replace(VM, filtering=Filtering.STATEFUL, groups=(GroupKey(1), GroupKey(2)))
     flows = [*classify.port_flows(port), *security_groups.port_flows(port)]
-    flows += switching.station_flows(
-        Station(PortKey(1), NetworkKey(1), mac(1), Ofport(1), None, None, None, Filtering.STATEFUL)
-    )
+    flows += switching.station_flows(Station(PortKey(1), NetworkKey(1), mac(1), Ofport(1), None, Filtering.STATEFUL))
     filtered = (
         Filtered(Ofport(1), PortKey(1), Filtering.STATEFUL),
         Filtered(Ofport(3), PortKey(3), Filtering.STATELESS),
