@@ -100,8 +100,8 @@ def of_apps(number: int) -> list[Flow]:
     sources = (Source(mac, 4, number, HOST), Source(mac, 6, local, (1 << 128) - 1))
     port = LocalPort(PortKey(number), NetworkKey(7), ofport, mac, sources, ALL, dhcp=True)
     key = PortKey(number + (1 << 31))
-    neighbour = Neighbour(key, NetworkKey(7), mac, (number,), (local,), None)
-    station = Station(key, NetworkKey(7), mac, None, 5, Ofport(3), 0x0A000001)
+    neighbour = Neighbour(key, NetworkKey(7), mac, (number,), (local,))
+    station = Station(key, NetworkKey(7), mac, None, 0x0A000001)
     return [*apps.port(port), *apps.neighbour(neighbour), *apps.station(station)]
 
 

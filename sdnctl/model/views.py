@@ -139,8 +139,6 @@ class Neighbour:
     ipv4: tuple[int, ...]
     ipv6: tuple[int, ...]
     """Fixed addresses and the link-local address."""
-    local_ofport: Ofport | None
-    """Set when the port is bound to this very host."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +154,6 @@ class Station:
     mac: int
     ofport: Ofport | None
     """Local port, or None when the MAC is on another host."""
-    vni: int | None
-    tunnel_ofport: Ofport | None
     peer: int | None
     """IPv4 tunnel address of that other host. On flat and vlan networks remote MACs have no Station at all: what is not
     local goes out by the provider bridge."""

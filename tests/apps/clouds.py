@@ -106,14 +106,13 @@ class Guest:
             tuple(map(GroupKey, self.groups)) if self.filtering else (),
         )
 
-    def neighbour(self, host: int) -> Neighbour:
+    def neighbour(self) -> Neighbour:
         return Neighbour(
             PortKey(self.number),
             NetworkKey(self.net.key),
             mac(self.number),
             self.addresses4,
             (*self.addresses6, link_local(mac(self.number))),
-            Ofport(self.number) if host == self.host else None,
         )
 
 
@@ -194,18 +193,18 @@ class Cloud:
             )
         owners: dict[int, list[Guest]] = {}
         for guest in members:
-            yield guest.neighbour(host)
+            yield guest.neighbour()
             for address in guest.macs:
                 owners.setdefault(address, []).append(guest)
         for address, guests in owners.items():
             first = guests[0]
             key, network = PortKey(first.number), NetworkKey(net.key)
             if len(guests) > 1:
-                yield Station(key, network, address, None, None, None, None)
+                yield Station(key, network, address, None, None)
             elif first.host == host:
-                yield Station(key, network, address, Ofport(first.number), None, None, None, first.filtering)
+                yield Station(key, network, address, Ofport(first.number), None, first.filtering)
             elif vxlan:
-                yield Station(key, network, address, None, net.segment, TUNNEL, endpoint(first.host))
+                yield Station(key, network, address, None, endpoint(first.host))
 
 
 def flows_of(view: object) -> tuple[Flow, ...]:
