@@ -26,7 +26,7 @@ idleness. The meter is the host's: it has only to outlast the moment in which Op
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
 from sdnctl.apps import meters
@@ -37,7 +37,7 @@ from sdnctl.flows.flow import Flow, drop
 from sdnctl.flows.match import Match
 from sdnctl.flows.meters import MeterSpec
 from sdnctl.flows.pipeline import ENDS, App, Count, Kind, Owner, Reason, Side, Table, read_cookie
-from sdnctl.flows.registers import DROP_REASON, DROP_SIDE, TO_PORT
+from sdnctl.flows.registers import DROP_REASON, DROP_SIDE, TO_PORT, Slot
 from sdnctl.flows.wireflow import WireFlow
 from sdnctl.model.ids import Ofport, PortKey
 from sdnctl.model.views import HostView
@@ -52,7 +52,7 @@ SAMPLE_BYTES: Final = 128
 SAMPLES_PER_S: Final = 50
 SAMPLES_AT_ONCE: Final = 100
 
-_WHOSE: Final = {Side.FROM: Field.IN_PORT, Side.TO: TO_PORT}
+_WHOSE: Final[Mapping[Side, Slot | Field]] = {Side.FROM: Field.IN_PORT, Side.TO: TO_PORT}
 _COUNTS: Final = {Side.FROM: Count.FROM, Side.TO: Count.TO}
 
 
