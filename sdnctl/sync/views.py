@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 
 from sdnctl.apps import leases
 from sdnctl.model.addresses import link_local, sources_of
+from sdnctl.model.filters import Filters
 from sdnctl.model.ids import GroupKey, Ofport
 from sdnctl.model.network import Network, NetworkType
 from sdnctl.model.port import DHCP_OWNER, Port
@@ -176,11 +177,19 @@ def _local_port(cloud: Cloud, host_id: str, port_id: str) -> LocalPort | None:
         served.binding.ofport,
         int(port.mac),
         sources_of(port),
-        port.filters,
+        _filters(cloud, port),
         lease(cloud, port_id) is not None,
         _filtering(cloud, port_id),
         tuple(sorted(cloud.groups[one].key for one in served.groups if one in cloud.groups)),
     )
+
+
+def _filters(cloud: Cloud, port: Port) -> Filters | None:
+    """What is held against the port. In a network of one's own without subnet, addresses are the guests' own affair."""
+    filters = port.filters
+    if filters is None or cloud.subnets_of.get(port.network_id) or not cloud.networks[port.network_id].is_ones_own:
+        return filters
+    return Filters(mac=filters.mac, arp=False, ip=False)
 
 
 def _filtering(cloud: Cloud, port_id: str) -> Filtering:

@@ -36,7 +36,7 @@ def host(name: str, *, tunnel: bool = True) -> Host:
     )
 
 
-def network(name: str, *, up: bool = True, isolated: bool = False) -> Network:
+def network(name: str, *, up: bool = True, isolated: bool = False, shared: bool = False) -> Network:
     number = NETWORKS.index(name) + 1
     kind = (NetworkType.VXLAN, NetworkType.VLAN, NetworkType.FLAT)[number - 1]
     return Network(
@@ -50,6 +50,7 @@ def network(name: str, *, up: bool = True, isolated: bool = False) -> Network:
         mtu=1450,
         admin_state_up=up,
         client_isolation=isolated,
+        shared=shared,
     )
 
 

@@ -68,7 +68,9 @@ events = st.one_of(
     st.tuples(st.just("unplug"), st.sampled_from(clouds.HOSTS), st.sampled_from(("tap1", "tap2", "tap63"))),
     st.tuples(st.just("switch"), st.sampled_from(clouds.HOSTS), st.sampled_from(("agrees", "away", "other"))),
     st.tuples(
-        st.just("network"), st.sampled_from(clouds.NETWORKS), st.sampled_from(("up", "isolated", "down", "gone"))
+        st.just("network"),
+        st.sampled_from(clouds.NETWORKS),
+        st.sampled_from(("up", "isolated", "shared", "down", "gone")),
     ),
     st.tuples(st.just("subnet"), st.sampled_from(clouds.NETWORKS), st.sampled_from(("on", "off", "gone"))),
     st.tuples(
@@ -102,7 +104,8 @@ def happen(world: World, reports: clouds.Reports, event: tuple[object, ...], vie
         case "network", name, "gone":
             world.remove_network(str(name))
         case "network", name, how:
-            world.put_network(clouds.network(str(name), up=how != "down", isolated=how == "isolated"))
+            up, isolated, shared = how != "down", how == "isolated", how == "shared"
+            world.put_network(clouds.network(str(name), up=up, isolated=isolated, shared=shared))
         case "subnet", name, "gone":
             world.remove_subnet(f"subnet-{name}")
         case "subnet", name, how:
