@@ -16,6 +16,7 @@ from sdnctl.flows.action import (
     CONTROLLER,
     IN_PORT,
     Action,
+    Clone,
     Conjunction,
     Controller,
     Ct,
@@ -34,6 +35,7 @@ from sdnctl.flows.action import (
     PushVlan,
     Resubmit,
     SetField,
+    Truncate,
 )
 from sdnctl.flows.fields import Field
 from sdnctl.flows.flow import Flow
@@ -130,7 +132,7 @@ CLASSES = {
     Controller: ("OFPActionOutput", "NXActionController2"), Load: "NXActionRegLoad", Move: "NXActionRegMove",
     Push: "NXActionStackPush", Pop: "NXActionStackPop", PushVlan: "OFPActionPushVlan", PopVlan: "OFPActionPopVlan",
     DecTtl: "OFPActionDecNwTtl", Resubmit: "NXActionResubmitTable", Group: "OFPActionGroup", CtClear: "NXActionCTClear",
-    Conjunction: "NXActionConjunction", Ct: "NXActionCT",
+    Conjunction: "NXActionConjunction", Ct: "NXActionCT", Truncate: "NXActionOutputTrunc", Clone: "NXActionUnknown",
 }  # fmt: skip
 
 
