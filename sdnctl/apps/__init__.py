@@ -8,7 +8,7 @@ for the same table, priority and match, and nothing here knows time, files or ot
 
 from __future__ import annotations
 
-from sdnctl.apps import classify, dhcp, meters, output, port_security, responders, security_groups, switching
+from sdnctl.apps import classify, dhcp, meters, output, port_security, qos, responders, security_groups, switching
 from sdnctl.flows.flow import Flow
 from sdnctl.flows.meters import MeterSpec
 from sdnctl.model.views import (
@@ -45,6 +45,7 @@ def host(view: HostView) -> tuple[Flow, ...]:
         *port_security.host_flows(view),
         *responders.host_flows(view),
         *dhcp.host_flows(view),
+        *qos.host_flows(view),
         *security_groups.host_flows(view),
         *switching.host_flows(view),
         *output.host_flows(view),
@@ -73,6 +74,7 @@ def port(view: LocalPort) -> tuple[Flow, ...]:
         *port_security.port_flows(view),
         *responders.port_flows(view),
         *dhcp.port_flows(view),
+        *qos.port_flows(view),
         *security_groups.port_flows(view),
         *output.port_flows(view),
     )
@@ -80,7 +82,7 @@ def port(view: LocalPort) -> tuple[Flow, ...]:
 
 def port_meters(view: LocalPort) -> tuple[MeterSpec, ...]:
     """The meters that `port`'s flows use."""
-    return meters.port_meters(view)
+    return (*meters.port_meters(view), *qos.port_meters(view))
 
 
 def port_zone(view: LocalPort) -> int | None:

@@ -20,8 +20,8 @@
     prio   0  anything else                                         drop MISS
 
     table FLOOD_CHUNK              reads NETWORK, CHUNK, AUDIENCE  sets TO_PORT, ZONE, FILTERING
-    prio 120  IP, where ports have security groups: a copy to each other port, and one to each of them by TO_STATE
-    prio 100  a copy to each port of the chunk, or to each open one
+    prio 120  IP, where ports have security groups: a copy to each other port (OUTPUT), one to each of them by TO_STATE
+    prio 100  a copy to each port of the chunk, or to each open one; by OUTPUT to those with a limit
     prio  50  no port of the chunk is open                          drop UNKNOWN_MAC
     prio   0  anything else                                         drop MISS
 
@@ -40,9 +40,10 @@ see it, so no port can listen to what is meant for another one by waiting for fr
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
+from sdnctl.apps.qos import apart
 from sdnctl.apps.security_groups import filter_actions
 from sdnctl.flows.action import Action, Goto, Load, Output, PopVlan, PushVlan, Resubmit, SetField
 from sdnctl.flows.fields import Field
@@ -61,6 +62,7 @@ from sdnctl.flows.registers import (
     SOURCE,
     TO_PORT,
 )
+from sdnctl.model.ids import Ofport
 from sdnctl.model.network import NetworkType
 from sdnctl.model.views import FloodChunk, HostView, NetworkView, Station
 
@@ -80,6 +82,7 @@ _OUTSIDE: Final = Match().slot(SOURCE, FROM_UNDERLAY)
 _TO_OUTPUT: Final = Goto(Table.OUTPUT)
 _TO_STATE: Final = Goto(Table.TO_STATE)
 _TO_GROUPS: Final = Resubmit(Table.TO_STATE)
+_TO_METER: Final = Resubmit(Table.OUTPUT)
 _TO_UNDERLAY: Final = Goto(Table.UNDERLAY)
 _TO_FLOOD: Final = Goto(Table.FLOOD)
 _TO_LOCAL: Final = Goto(Table.FLOOD_LOCAL)
@@ -128,26 +131,39 @@ def network_flows(view: NetworkView) -> Iterator[Flow]:
 def chunk_flows(view: FloodChunk) -> Iterator[Flow]:
     cookie = Owner(App.SWITCHING, Kind.NETWORK, view.network).cookie()
     chunk = Match().slot(NETWORK, view.network).slot(CHUNK, view.number)
-    everyone = tuple(map(Output, view.ofports))
+    copies = _copies_by_ofport(view)
+    everyone = tuple(copies.values())
     yield Flow(Table.FLOOD_CHUNK, COPIES, chunk.slot(AUDIENCE, EVERYONE), everyone, cookie)
     if view.open_ofports:
-        some = tuple(map(Output, view.open_ofports))
+        some = tuple(copies[ofport] for ofport in view.open_ofports)
         yield Flow(Table.FLOOD_CHUNK, COPIES, chunk.slot(AUDIENCE, OPEN_PORTS), some, cookie)
     if view.filtered:
         guarded = chunk.slot(AUDIENCE, EVERYONE)
-        actions = tuple(_guarded_copies(view))
+        actions = tuple(_guarded_copies(view, copies))
         yield Flow(Table.FLOOD_CHUNK, GUARDED, guarded.ipv4(), actions, cookie)
         yield Flow(Table.FLOOD_CHUNK, GUARDED, guarded.ipv6(), actions, cookie)
 
 
-def _guarded_copies(view: FloodChunk) -> Iterator[Action]:
+def _copies_by_ofport(view: FloodChunk) -> dict[Ofport, Action]:
+    """How each port of the chunk gets its copy, if nothing is filtered."""
+    metered = {one.ofport: one.key for one in view.metered}
+    return {
+        ofport: apart(Load(TO_PORT, metered[ofport]), _TO_METER) if ofport in metered else Output(ofport)
+        for ofport in view.ofports
+    }
+
+
+def _guarded_copies(view: FloodChunk, copies: Mapping[Ofport, Action]) -> Iterator[Action]:
     """Each copy has its own fate; none changes the packet, and each says anew what it is about."""
     filtered = {one.ofport for one in view.filtered}
-    yield from (Output(ofport) for ofport in view.ofports if ofport not in filtered)
+    metered = {one.ofport for one in view.metered}
+    yield from (copy for ofport, copy in copies.items() if ofport not in filtered)
     for one in view.filtered:
-        yield Load(TO_PORT, one.key)
-        yield from filter_actions(one.filtering, one.ofport)
-        yield _TO_GROUPS
+        actions = (Load(TO_PORT, one.key), *filter_actions(one.filtering, one.ofport), _TO_GROUPS)
+        if one.ofport in metered:
+            yield apart(*actions)
+        else:
+            yield from actions
 
 
 def station_flows(view: Station) -> Iterator[Flow]:

@@ -23,6 +23,7 @@ from typing import Final
 
 from sdnctl.model.ids import GroupKey, HostKey, NetworkKey, Ofport, PortKey
 from sdnctl.model.network import NetworkType
+from sdnctl.model.qos import UNLIMITED, QosLimits
 from sdnctl.model.security import Direction
 
 CHUNK: Final = 64
@@ -86,6 +87,14 @@ class Filtered:
 
 
 @dataclass(frozen=True, slots=True)
+class Metered:
+    """A local port that may receive only so much."""
+
+    ofport: Ofport
+    key: PortKey
+
+
+@dataclass(frozen=True, slots=True)
 class FloodChunk:
     """Local ports of a network whose ofport is in [64 n, 64 n + 63]."""
 
@@ -97,6 +106,8 @@ class FloodChunk:
     """Those of ports with port security off, sorted: only they may have MACs that nobody knows."""
     filtered: tuple[Filtered, ...] = ()
     """Those of ports with security groups, sorted by ofport."""
+    metered: tuple[Metered, ...] = ()
+    """Those of ports that may receive only so much, sorted by ofport."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +136,7 @@ class LocalPort:
     filtering: Filtering = Filtering.NONE
     groups: tuple[GroupKey, ...] = ()
     """Its security groups, sorted."""
+    qos: QosLimits = UNLIMITED
 
 
 @dataclass(frozen=True, slots=True)

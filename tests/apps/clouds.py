@@ -12,6 +12,7 @@ from sdnctl.flows.meters import MeterSpec
 from sdnctl.model.addresses import IPV4_MASK, IPV6_MASK, link_local
 from sdnctl.model.ids import GroupKey, HostKey, NetworkKey, Ofport, PortKey
 from sdnctl.model.network import NetworkType
+from sdnctl.model.qos import UNLIMITED, QosLimits
 from sdnctl.model.views import (
     CHUNK,
     Clause,
@@ -22,6 +23,7 @@ from sdnctl.model.views import (
     HostView,
     LocalPort,
     Member,
+    Metered,
     Neighbour,
     NetworkView,
     Source,
@@ -60,6 +62,7 @@ class Guest:
     ipv4: bool = True
     groups: tuple[int, ...] = ()
     stateful: bool = True
+    qos: QosLimits = UNLIMITED
 
     @property
     def filtering(self) -> Filtering:
@@ -99,6 +102,7 @@ class Guest:
             self.dhcp,
             self.filtering,
             tuple(map(GroupKey, self.groups)) if self.filtering else (),
+            self.qos,
         )
 
     def neighbour(self, host: int) -> Neighbour:
@@ -185,6 +189,11 @@ class Cloud:
                     Filtered(Ofport(guest.number), PortKey(guest.number), guest.filtering)
                     for guest in sorted(self.on(host, net), key=lambda one: one.number)
                     if guest.number // CHUNK == number and guest.filtering
+                ),
+                tuple(
+                    Metered(Ofport(guest.number), PortKey(guest.number))
+                    for guest in sorted(self.on(host, net), key=lambda one: one.number)
+                    if guest.number // CHUNK == number and guest.qos.limits_receiving
                 ),
             )
         owners: dict[int, list[Guest]] = {}
