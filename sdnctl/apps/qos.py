@@ -15,14 +15,14 @@
     prio   0  anything else                                         drop MISS
 
 A flow has one meter, so a port with a limit of bits and one of packets needs a second table for each direction. The
-first meter towards a port stands in its flow of table OUTPUT. What a responder answers comes back from RESPONDERS and is
-in no limit; nor are the answers of DHCP, which we send ourselves.
+first meter towards a port stands in its flow of table OUTPUT. What a responder answers comes back from RESPONDERS and
+is in no limit; nor are the answers of DHCP, which we send ourselves.
 
 A limit is a number in its meter and in no flow: to change it changes the meter, in one message, and no flow.
 
 *What a meter drops it drops altogether.* Open vSwitch makes one list of actions of all that becomes of a packet, and a
 meter that drops ends the list. A packet for one port has nothing behind its meter. Where a packet is copied to many,
-each copy to a port with a meter is a list of its own (`apart`), or one slow receiver would take it away from the others.
+each copy to a port with a meter is a list of its own (`apart`), or a slow receiver would take it from the others.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@
     prio   0  anything else                                         drop MISS
 
     table FLOOD_CHUNK              reads NETWORK, CHUNK, AUDIENCE  sets TO_PORT, ZONE, FILTERING
-    prio 120  IP, where ports have security groups: a copy to each other port (OUTPUT), one to each of them by TO_STATE
+    prio 120  IP, where ports have security groups: a copy to each of them by TO_STATE, to others as below (OUTPUT)
     prio 100  a copy to each port of the chunk, or to each open one; by OUTPUT to those with a limit
     prio  50  no port of the chunk is open                          drop UNKNOWN_MAC
     prio   0  anything else                                         drop MISS

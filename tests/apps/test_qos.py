@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Limits of ports: what a policy amounts to, and who gets which copy on a real switch when somebody is over his limit."""
+"""Limits of ports: what a policy amounts to, and who gets which copy when somebody is over his limit."""
 
 from __future__ import annotations
 

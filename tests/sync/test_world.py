@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from netaddr import EUI, IPAddress, IPNetwork
 
-from sdnctl.apps.meters import LAST_OFPORT
-from sdnctl.apps.meters import MeterKind, meter_id
+from sdnctl.apps.meters import LAST_OFPORT, MeterKind, meter_id
 from sdnctl.model.port import AddressPair, FixedIP
 from sdnctl.model.qos import UNLIMITED, QosLimits
 from sdnctl.model.security import Direction
@@ -608,7 +607,7 @@ def test_another_rate_touches_the_policys_ports_and_only_their_meters() -> None:
     delta = tables["id-h1"].update({unit: compile_view(world.view("id-h1", unit)) for unit in dirty})
     kinds = (MeterKind.TO_BANDWIDTH, MeterKind.FROM_PACKETS)
     assert {meter.id for _, meter in delta.meters_modify} == {meter_id(at, kind) for at in (1, 63) for kind in kinds}
-    assert not (delta.put or delta.remove or delta.flush or delta.meters_add or delta.meters_remove)
+    assert [delta.put, delta.remove, delta.flush, delta.meters_add, delta.meters_remove] == [[], [], [], [], []]
     assert world.take_dirty("id-h2") == {}
     world.put_policy(world.cloud.qos_policies["slow"])
     assert world.take_dirty("id-h1") == {}
