@@ -9,6 +9,7 @@ from typing import Final
 
 from netaddr import EUI, IPAddress, IPNetwork
 
+from sdnctl.model.filters import ALL, Filters
 from sdnctl.model.ids import PortKey
 
 NETWORK_OWNERS: Final = "network:"
@@ -77,6 +78,8 @@ class Port:
     fixed_ips: tuple[FixedIP, ...] = ()
     allowed_address_pairs: tuple[AddressPair, ...] = ()
     port_security_enabled: bool = True
+    security_filters: Filters = ALL
+    """What port security checks while it is enabled."""
     security_groups: tuple[str, ...] = ()
     """Ids of its groups, sorted. None: nothing is filtered."""
     qos_policy_id: str | None = None
@@ -91,3 +94,13 @@ class Port:
     status: PortStatus = PortStatus.DOWN
     bound_host: str = ""
     """The host that held the binding when it was last recorded; decides between two claims after a restart."""
+
+    @property
+    def filters(self) -> Filters | None:
+        """What is checked of the port's frames; None: nothing, port security is off."""
+        return self.security_filters if self.port_security_enabled else None
+
+    @property
+    def is_open(self) -> bool:
+        """There may be any MAC behind it."""
+        return not (self.port_security_enabled and self.security_filters.mac)

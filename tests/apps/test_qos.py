@@ -32,7 +32,7 @@ CLOUD = Cloud(
         Guest(4, GREEN, 1, dhcp=False, qos=ALL, groups=(1,), stateful=False),
         Guest(5, GREEN, 1, dhcp=False),
         Guest(6, GREEN, 2, dhcp=False, qos=QosLimits(dscp=10)),
-        Guest(7, GREEN, 1, dhcp=False, qos=QosLimits(from_bandwidth=bandwidth(1000)), security=False),
+        Guest(7, GREEN, 1, dhcp=False, qos=QosLimits(from_bandwidth=bandwidth(1000)), filters=None),
     ),
     policies=(GroupView(GroupKey(1), tuple(GroupRule(one, 4, None, None, None, keeps=False) for one in Direction)),),
 )

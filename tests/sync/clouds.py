@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from hypothesis import strategies as st
 from netaddr import EUI, IPAddress, IPNetwork
 
+from sdnctl.model.filters import ALL, Filters
 from sdnctl.model.host import Host, HostFacts, Interface
 from sdnctl.model.ids import GroupKey, HostKey, NetworkKey, Ofport, PortKey
 from sdnctl.model.network import Network, NetworkType, Subnet
@@ -81,6 +82,7 @@ def port(
     bound_host: str = "",
     groups: tuple[str, ...] = (),
     policy: str | None = None,
+    filters: Filters = ALL,
 ) -> Port:
     number = PORTS.index(name) + 1
     return Port(
@@ -93,6 +95,7 @@ def port(
         fixed_ips=(FixedIP(f"subnet-{of}", IPAddress(f"10.0.{NETWORKS.index(of) + 1}.{10 + number}")),),
         allowed_address_pairs=(AddressPair(SHARED_MAC, IPNetwork("10.0.1.200/32")),) if pair else (),
         port_security_enabled=security,
+        security_filters=filters,
         admin_state_up=up,
         device_owner=owner,
         requested_host=requested_host,
@@ -166,6 +169,7 @@ ports = st.builds(
     bound_host=st.sampled_from(("", "h1", "h3")),
     groups=st.sets(st.sampled_from(GROUPS), max_size=2).map(lambda some: tuple(sorted(some))),
     policy=st.sampled_from((None, *POLICIES)),
+    filters=st.builds(Filters, st.booleans(), st.booleans(), st.booleans()),
 )
 
 
