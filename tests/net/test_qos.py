@@ -257,17 +257,17 @@ def test_the_networks_policy_and_the_ports(gold: Gold) -> None:
     with gold.policy(**slow) as whole, gold.policy(**fast) as own:
         gold.api.update("network", gold.network["id"], qos_policy_id=whole["id"])
         try:
-            for name in ("left", "far"):
+            for name, receiver in (("left", "right"), ("far", "peer")):
                 assert gold.api.show("port", gold.ports[name]["id"])["qos_network_policy_id"] == whole["id"]
-                assert_near(gold.rate(name, "peer", "udp", offered_kbps=8000, seconds=3), 5000)
+                assert_near(gold.rate(name, receiver, "udp", offered_kbps=8000, seconds=3), 5000)
             with gold.at(own, "left"):
-                assert_near(gold.rate("left", "peer", "udp", offered_kbps=20_000, seconds=3), 15_000)
-            assert_near(gold.rate("left", "peer", "udp", offered_kbps=8000, seconds=3), 5000)
+                assert_near(gold.rate("left", "right", "udp", offered_kbps=20_000, seconds=3), 15_000)
+            assert_near(gold.rate("left", "right", "udp", offered_kbps=8000, seconds=3), 5000)
             status, answer = gold.controller.request("DELETE", f"/qos/policies/{whole['id']}")
             assert (status, answer["NeutronError"]["type"]) == (409, "QosPolicyInUse")
         finally:
             gold.api.update("network", gold.network["id"], qos_policy_id=None)
-        assert gold.rate("left", "peer", "udp", seconds=2) > CLEAR * 5000
+        assert gold.rate("left", "right", "udp", seconds=2) > CLEAR * 5000
 
 
 def test_broadcast_reaches_everybody_when_some_are_over_their_limit(gold: Gold) -> None:
