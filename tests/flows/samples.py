@@ -18,6 +18,7 @@ from sdnctl.flows.action import (
     DecTtl,
     Goto,
     Group,
+    Learn,
     Load,
     Meter,
     Move,
@@ -35,7 +36,7 @@ from sdnctl.flows.fields import Fact, Field, Part, whole
 from sdnctl.flows.flow import Flow
 from sdnctl.flows.match import Match
 from sdnctl.flows.oxm import Test, test
-from sdnctl.flows.registers import FROM_PORT, NETWORK, SLOTS
+from sdnctl.flows.registers import DROP_REASON, DROP_SIDE, FROM_PORT, NETWORK, SLOTS, TO_PORT
 from tests.flows.strategies import PROTOCOLS
 
 _SPECIAL = {
@@ -172,6 +173,13 @@ ACTIONS: dict[type[Action], Callable[[], Iterator[tuple[Match, tuple[Action, ...
             _any(Clone((Output(2),))),
             _any(Clone((Load(FROM_PORT, 5), Resubmit(80))), Clone((Truncate(2, 64), Output(3))), Output(4)),
             _ip(Meter(7), Clone((DecTtl(), SetField(Field.IPV4_SRC, IPV4), Controller(128, b"12345"))), Goto(253)),
+        ]
+    ),
+    Learn: lambda: iter(
+        [
+            _any(Learn(90, 200, 0x5D0C010200000001, (Field.IN_PORT, DROP_REASON, DROP_SIDE))),
+            _any(Meter(7), Learn(91, 32768, 0, (TO_PORT,), 60), Controller(128)),
+            _any(Learn(0, 1, 1, (Part(Field.ETH_SRC, 8, 40), Field.METADATA))),
         ]
     ),
     Ct: lambda: iter(
