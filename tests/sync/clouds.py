@@ -220,7 +220,8 @@ def small_cloud() -> tuple[World, Reports]:
 def busy_cloud() -> tuple[World, Reports]:
     """The small cloud with ports on both hosts, in all three networks, one of them with a DHCP server.
 
-    There are two security groups: members of the first one talk to each other.
+    There are two security groups: members of the first one talk to each other. The port of the tagged network has a QoS
+    policy, and so has the plain network.
     """
     world, reports = small_cloud()
     world.put_group(group("g1", rule(Direction.INGRESS, remote="g1"), rule(Direction.INGRESS, version=6, remote="g1")))
@@ -231,11 +232,13 @@ def busy_cloud() -> tuple[World, Reports]:
         ("p3", "tagged", "h1", 63),
         ("p4", "plain", "h2", 64),
     ):
-        world.put_port(port(name, of, groups=("g1",) if of == "tunnelled" else ()))
+        groups, held = (("g1",), None) if of == "tunnelled" else ((), "slow" if of == "tagged" else None)
+        world.put_port(port(name, of, groups=groups, policy=held))
         reports.plug(where, f"tap{ofport}", name, ofport)
         reports.tell(world, where)
     world.put_port(port("p6", owner=DHCP_OWNER))
     slow = QosRule("bandwidth_limit", Direction.INGRESS, 5000)
     world.put_policy(policy("slow", slow, QosRule("packet_rate_limit", Direction.EGRESS, 5)))
     world.put_policy(policy("marked", QosRule("dscp_marking", Direction.EGRESS, 46)))
+    world.put_network(network("plain", policy="marked"))
     return world, reports
