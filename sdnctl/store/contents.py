@@ -49,6 +49,7 @@ _networks = select(
     _network.shared,
     _network.admin_state_up,
     _network.dns_domain,
+    _network.client_isolation,
     _network.qos_policy_id,
 )
 _subnets = select(
@@ -71,6 +72,7 @@ _ports = select(
     _port.allowed_address_pairs,
     _port.port_security_enabled,
     _port.filters_off,
+    _port.is_service_port,
     _port.security_groups,
     _port.qos_policy_id,
     _port.admin_state_up,
@@ -243,6 +245,7 @@ def network(row: Row[Any]) -> Network:
         shared=row.shared,
         admin_state_up=row.admin_state_up,
         dns_domain=row.dns_domain,
+        client_isolation=row.client_isolation,
         qos_policy_id=row.qos_policy_id,
     )
 
@@ -279,6 +282,7 @@ def port(row: Row[Any]) -> Port:
         ),
         port_security_enabled=row.port_security_enabled,
         security_filters=filters.without(frozenset(load_list(row.filters_off))),
+        is_service_port=row.is_service_port,
         security_groups=tuple(sorted(load_list(row.security_groups))),
         qos_policy_id=row.qos_policy_id,
         admin_state_up=row.admin_state_up,

@@ -27,6 +27,7 @@ from sdnctl.model.views import (
     Metered,
     Neighbour,
     NetworkView,
+    ServiceMac,
     Source,
     Station,
     TunnelPeer,
@@ -47,6 +48,8 @@ class Net:
     key: int
     type: NetworkType
     segment: int | None
+    isolated: bool = False
+    """Clients reach service ports only."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,8 @@ class Guest:
     ipv4: bool = True
     groups: tuple[int, ...] = ()
     stateful: bool = True
+    service: bool = False
+    """It is a service port."""
     qos: QosLimits = UNLIMITED
 
     @property
@@ -182,6 +187,7 @@ class Cloud:
             tuple(map(endpoint, others)),
             tuple(numbers),
             any(guest.is_open for guest in members),
+            net.isolated,
         )
         for number in numbers:
             yield FloodChunk(
@@ -195,6 +201,11 @@ class Cloud:
                     if guest.number // CHUNK == number and guest.filtering
                 ),
                 tuple(
+                    Ofport(guest.number)
+                    for guest in sorted(self.on(host, net), key=lambda one: one.number)
+                    if guest.number // CHUNK == number and guest.service and net.isolated
+                ),
+                tuple(
                     Metered(Ofport(guest.number), PortKey(guest.number))
                     for guest in sorted(self.on(host, net), key=lambda one: one.number)
                     if guest.number // CHUNK == number and guest.qos.limits_receiving
@@ -202,12 +213,15 @@ class Cloud:
             )
         owners: dict[int, list[Guest]] = {}
         for guest in members:
-            yield guest.neighbour()
+            if guest.service or not net.isolated:
+                yield guest.neighbour()
             for address in guest.macs:
                 owners.setdefault(address, []).append(guest)
         for address, guests in owners.items():
             first = guests[0]
             key, network = PortKey(first.number), NetworkKey(net.key)
+            if net.isolated and all(guest.service for guest in guests):
+                yield ServiceMac(PortKey(min(guest.number for guest in guests)), network, address)
             if len(guests) > 1:
                 yield Station(key, network, address, None, None)
             elif first.host == host:
@@ -233,6 +247,8 @@ def flows_of(view: object) -> tuple[Flow, ...]:
             return apps.neighbour(view)
         case Station():
             return apps.station(view)
+        case ServiceMac():
+            return apps.service_mac(view)
         case GroupView():
             return apps.group(view)
         case Member():

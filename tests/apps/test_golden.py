@@ -8,6 +8,7 @@ from dataclasses import replace
 from sdnctl.apps import (
     classify,
     dhcp,
+    isolation,
     meters,
     output,
     port_security,
@@ -34,6 +35,7 @@ from sdnctl.model.views import (
     Member,
     Metered,
     NetworkView,
+    ServiceMac,
     Station,
     TunnelPeer,
 )
@@ -143,6 +145,17 @@ def test_switching_of_a_flat_network_with_an_open_port(golden: Golden) -> None:
     golden.check("switching/flat_open", [*switching.network_flows(FLAT), *switching.chunk_flows(chunk)])
 
 
+def test_isolation(golden: Golden) -> None:
+    """Two other hosts, a service port among three here, one elsewhere; the one here is asked by its security group."""
+    network = replace(VXLAN, isolated=True)
+    flows = [*isolation.host_flows(HOST), *isolation.network_flows(VLAN), *isolation.network_flows(network)]
+    for number in (1, 6):
+        flows += isolation.service_flows(ServiceMac(PortKey(number), NetworkKey(1), mac(number)))
+    filtered = (Filtered(Ofport(1), PortKey(1), Filtering.STATELESS),)
+    chunk = FloodChunk(NetworkKey(1), 0, (Ofport(1), Ofport(2), Ofport(3)), (), filtered, (Ofport(1),))
+    golden.check("isolation/network", [*flows, *switching.chunk_flows(chunk)])
+
+
 def test_switching_without_underlay(golden: Golden) -> None:
     """No tunnel address, no mapped bridge: local traffic works, the rest is dropped and says why."""
     flows = []
@@ -168,7 +181,7 @@ def test_qos(golden: Golden) -> None:
 
 def test_copies_to_a_filtered_port_that_may_receive_only_so_much(golden: Golden) -> None:
     filtered, metered = Filtered(Ofport(1), PortKey(1), Filtering.STATELESS), Metered(Ofport(1), PortKey(1))
-    chunk = FloodChunk(NetworkKey(1), 0, (Ofport(1), Ofport(2)), (Ofport(2),), (filtered,), (metered,))
+    chunk = FloodChunk(NetworkKey(1), 0, (Ofport(1), Ofport(2)), (Ofport(2),), (filtered,), metered=(metered,))
     golden.check("qos/filtered", switching.chunk_flows(chunk))
 
 

@@ -38,7 +38,7 @@ def host(name: str, *, tunnel: bool = True) -> Host:
     )
 
 
-def network(name: str, *, up: bool = True, policy: str | None = None) -> Network:
+def network(name: str, *, up: bool = True, policy: str | None = None, isolated: bool = False) -> Network:
     number = NETWORKS.index(name) + 1
     kind = (NetworkType.VXLAN, NetworkType.VLAN, NetworkType.FLAT)[number - 1]
     return Network(
@@ -52,6 +52,7 @@ def network(name: str, *, up: bool = True, policy: str | None = None) -> Network
         mtu=1450,
         admin_state_up=up,
         qos_policy_id=policy,
+        client_isolation=isolated,
     )
 
 
@@ -83,6 +84,7 @@ def port(
     groups: tuple[str, ...] = (),
     policy: str | None = None,
     filters: Filters = ALL,
+    service: bool = False,
 ) -> Port:
     number = PORTS.index(name) + 1
     return Port(
@@ -96,6 +98,7 @@ def port(
         allowed_address_pairs=(AddressPair(SHARED_MAC, IPNetwork("10.0.1.200/32")),) if pair else (),
         port_security_enabled=security,
         security_filters=filters,
+        is_service_port=service,
         admin_state_up=up,
         device_owner=owner,
         requested_host=requested_host,
@@ -170,6 +173,7 @@ ports = st.builds(
     groups=st.sets(st.sampled_from(GROUPS), max_size=2).map(lambda some: tuple(sorted(some))),
     policy=st.sampled_from((None, *POLICIES)),
     filters=st.builds(Filters, st.booleans(), st.booleans(), st.booleans()),
+    service=st.booleans(),
 )
 
 

@@ -70,7 +70,9 @@ events = st.one_of(
     st.tuples(st.just("unplug"), st.sampled_from(clouds.HOSTS), st.sampled_from(("tap1", "tap2", "tap63"))),
     st.tuples(st.just("switch"), st.sampled_from(clouds.HOSTS), st.sampled_from(("agrees", "away", "other"))),
     st.tuples(
-        st.just("network"), st.sampled_from(clouds.NETWORKS), st.sampled_from(("up", "down", "gone", *clouds.POLICIES))
+        st.just("network"),
+        st.sampled_from(clouds.NETWORKS),
+        st.sampled_from(("up", "isolated", "down", "gone", *clouds.POLICIES)),
     ),
     st.tuples(st.just("subnet"), st.sampled_from(clouds.NETWORKS), st.sampled_from(("on", "off", "gone"))),
     st.tuples(
@@ -107,7 +109,7 @@ def happen(world: World, reports: clouds.Reports, event: tuple[object, ...], vie
             world.remove_network(str(name))
         case "network", name, how:
             policy = str(how) if how in clouds.POLICIES else None
-            world.put_network(clouds.network(str(name), up=how != "down", policy=policy))
+            world.put_network(clouds.network(str(name), up=how != "down", isolated=how == "isolated", policy=policy))
         case "subnet", name, "gone":
             world.remove_subnet(f"subnet-{name}")
         case "subnet", name, how:
