@@ -69,6 +69,8 @@ class Table(enum.IntEnum):
     """What is dropped of a port's, or on its way to one, is counted for that port."""
     SAMPLED = 91
     """The first forged frame of a port, and the first one after a quiet while, is shown to the controller."""
+    OBSERVED = 92
+    """Addresses of ports to whom nobody gave any are shown to the controller, each now and then."""
 
 
 class App(enum.IntEnum):
@@ -163,9 +165,10 @@ class Reason(enum.IntEnum):
     INVALID_STATE = 25, "the connection tracker can make no sense of it", Count.FROM | Count.TO
     CUT = 26, "belongs to a connection that the port's security groups allow no more", Count.FROM | Count.TO
     ISOLATED = 27, "the network isolates its clients, and neither end is one of its service ports", Count.FROM
+    OBSERVED = 31, "only a copy: the controller has had one like it within the last minute"
 
 
-ENDS: Final = frozenset({Table.DROPPED, Table.SAMPLED})
+ENDS: Final = frozenset({Table.DROPPED, Table.SAMPLED, Table.OBSERVED})
 """Whatever comes to these tables goes no further."""
 
 

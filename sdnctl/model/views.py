@@ -144,6 +144,8 @@ class LocalPort:
     groups: tuple[GroupKey, ...] = ()
     """Its security groups, sorted."""
     qos: QosLimits = UNLIMITED
+    observes: bool = False
+    """Nobody gave it addresses: those it uses are looked at."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,15 +184,20 @@ def _local_port(cloud: Cloud, host_id: str, port_id: str) -> LocalPort | None:
         _filtering(cloud, port_id),
         tuple(sorted(cloud.groups[one].key for one in served.groups if one in cloud.groups)),
         _limits(cloud, port_id),
+        port.port_security_enabled and _addresses_are_free(cloud, port.network_id),
     )
 
 
 def _filters(cloud: Cloud, port: Port) -> Filters | None:
     """What is held against the port. In a network of one's own without subnet, addresses are the guests' own affair."""
     filters = port.filters
-    if filters is None or cloud.subnets_of.get(port.network_id) or not cloud.networks[port.network_id].is_ones_own:
+    if filters is None or not _addresses_are_free(cloud, port.network_id):
         return filters
     return Filters(mac=filters.mac, arp=False, ip=False)
+
+
+def _addresses_are_free(cloud: Cloud, network_id: str) -> bool:
+    return not cloud.subnets_of.get(network_id) and cloud.networks[network_id].is_ones_own
 
 
 def _filtering(cloud: Cloud, port_id: str) -> Filtering:
