@@ -26,12 +26,14 @@ from sdnctl.flows.action import (
     Resubmit,
     SetField,
 )
-from sdnctl.flows.fields import Fact
+from sdnctl.flows.fields import Fact, Field
 from sdnctl.flows.flow import Flow
 from sdnctl.flows.match import Match, match_of
 from sdnctl.flows.oxm import Test, test
 from sdnctl.flows.pipeline import Reason, Table, read_cookie
+from sdnctl.flows.registers import SLOTS
 from tests.apps.clouds import PATCH, TUNNEL
+from tests.apps.packets import mac
 
 FIRST_OF_ALL = 60000
 
@@ -49,8 +51,18 @@ class Mutation:
         return f"{self.what}: {self.flow.text(names=True)}"
 
 
+def overlaps(one: Match, other: Match) -> bool:
+    """Whether some packet fits both."""
+    tests = {two.field: two for two in other.tests}
+    return all(
+        two is None or not (test.value ^ two.value) & test.mask & two.mask
+        for test in one.tests
+        for two in (tests.get(test.field),)
+    )
+
+
 def mutations(switches: Mapping[str, Iterable[Flow]]) -> Iterator[Mutation]:
-    """All that can be done to these flows; where many are alike but for their numbers, to two of them."""
+    """All that can be done to these flows; where many are alike but for their numbers, to one of them."""
     seen: Counter[object] = Counter()
     for host, some in switches.items():
         yield from _mutations(host, tuple(some), seen)
@@ -58,10 +70,10 @@ def mutations(switches: Mapping[str, Iterable[Flow]]) -> Iterator[Mutation]:
 
 def _mutations(host: str, flows: tuple[Flow, ...], seen: Counter[object]) -> Iterator[Mutation]:
     targets = _targets(flows)
-    for flow in flows:
+    for flow in sorted(flows, key=lambda flow: (flow.table, -flow.priority, not _is_shared(flow))):
         shape = _shape(flow)
         seen[shape] += 1
-        if seen[shape] > 2:
+        if seen[shape] > 1:
             continue
         yield Mutation(host, "is missing", flow, None)
         for what, make in _ways(flow, targets):
@@ -69,6 +81,12 @@ def _mutations(host: str, flows: tuple[Flow, ...], seen: Counter[object]) -> Ite
                 broken = make()
                 if broken != flow:
                     yield Mutation(host, what, flow, broken)
+
+
+def _is_shared(flow: Flow) -> bool:
+    """Whether it is about a MAC that two ports may use, which is the harder case."""
+    one = flow.match.get(Field.ETH_SRC)
+    return one is not None and one.value == mac(0x83)
 
 
 def _shape(flow: Flow) -> object:
@@ -118,15 +136,26 @@ def _matches(flow: Flow) -> Iterator[Way]:
     for at, one in enumerate(tests):
         rest = (*tests[:at], *tests[at + 1 :])
         name = one.field.name
-        low = one.mask & -one.mask
-        high = 1 << one.mask.bit_length() - 1
         yield f"ignores {name}", lambda rest=rest: _with(flow, match=match_of(rest))
-        for bit in dict.fromkeys((low, high)):
-            mask = one.mask & ~bit
-            yield (
-                f"ignores a bit of {name}",
-                lambda one=one, mask=mask, rest=rest: _with(flow, match=_also(rest, one, one.value & mask, mask)),
-            )
+        slots = [slot for slot in SLOTS if slot.field is one.field and not slot.mask & ~one.mask]
+        for slot in slots:
+            mask = one.mask & ~slot.mask
+            if mask:
+                yield (
+                    f"ignores {slot.name}",
+                    lambda one=one, mask=mask, rest=rest: _with(flow, match=_also(rest, one, one.value & mask, mask)),
+                )
+        low, high = one.mask & -one.mask, 1 << one.mask.bit_length() - 1
+        if one.field is Field.CT_MARK:
+            high = 2  # marks are small
+        bits = [1 << slot.low for slot in slots] or list(dict.fromkeys((low, high)))
+        for bit in bits:
+            if not slots:
+                mask = one.mask & ~bit
+                yield (
+                    f"ignores a bit of {name}",
+                    lambda one=one, mask=mask, rest=rest: _with(flow, match=_also(rest, one, one.value & mask, mask)),
+                )
             yield (
                 f"has another {name}",
                 lambda one=one, bit=bit, rest=rest: _with(flow, match=_also(rest, one, one.value ^ bit, one.mask)),
@@ -144,10 +173,9 @@ def _others(flow: Flow, action: Action) -> Iterator[tuple[str, Callable[[], tupl
             for table in _wrong_tables(flow.table, action.table):
                 yield f"goes to {table.name} by", lambda table=table: (type(action)(table),)
         case Load() | SetField():
-            for bit in (1, 1 << max(action.value.bit_length() - 1, 0)):
-                yield "has another value in", lambda bit=bit: (replace(action, value=action.value ^ bit),)
+            yield "has another value in", lambda: (replace(action, value=action.value ^ 1),)
         case Output():
-            for port in (PATCH, TUNNEL, action.ofport + 1):
+            for port in (PATCH, TUNNEL):
                 yield "has another port in", lambda port=port: (Output(port),)
             yield "sends twice by", lambda: (action, action)
         case OutputInPort():
@@ -183,10 +211,10 @@ def _others(flow: Flow, action: Action) -> Iterator[tuple[str, Callable[[], tupl
 
 
 def _wrong_tables(after: int, right: int) -> Iterator[Table]:
-    """The tables on either side, and the last one."""
+    """The next table, the one that trusts what comes there, and the last one."""
     tables = list(Table)
     at = tables.index(Table(right))
-    for table in dict.fromkeys((tables[at - 1], tables[min(at + 1, len(tables) - 1)], Table.SWITCHING, Table.OUTPUT)):
+    for table in dict.fromkeys((tables[min(at + 1, len(tables) - 1)], Table.SWITCHING, Table.OUTPUT)):
         if table > after and table != right:
             yield table
 
@@ -198,6 +226,8 @@ def _with(
     actions: tuple[Action, ...] | None = None,
     cookie: int | None = None,
 ) -> Flow:
+    if match is not None and not any(isinstance(one, Conjunction) for one in flow.actions):
+        priority = flow.priority + 1  # between flows of one priority the switch may choose; it chooses badly
     return Flow(
         flow.table,
         flow.priority if priority is None else priority,

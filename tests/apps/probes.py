@@ -15,24 +15,31 @@ from sdnctl.flows.action import Conjunction
 from sdnctl.flows.connections import EST_FLAG, INV_FLAG, NEW_FLAG, REL_FLAG, RPL_FLAG, TRK_FLAG, always
 from sdnctl.flows.fields import Field
 from sdnctl.flows.flow import Flow
+from sdnctl.flows.oxm import VLAN_TAG
 from sdnctl.flows.packet import WITHIN, Packet
 from sdnctl.flows.pipeline import Table
 from sdnctl.flows.registers import FILTERING, FROM_PORT, GROUP, NETWORK, TO_PORT
 from sdnctl.flows.simulate import Tables
+from sdnctl.model.addresses import link_local
+from sdnctl.model.network import NetworkType
 from sdnctl.model.security import Direction
 from sdnctl.model.views import Filtering
 from tests.apps import promise
-from tests.apps.clouds import Cloud, Guest
-from tests.apps.mutations import Mutation
-from tests.apps.packets import ICMP6
+from tests.apps.clouds import PATCH, TUNNEL, Cloud, Guest, endpoint
+from tests.apps.mutations import Mutation, overlaps
+from tests.apps.packets import BROADCAST, ICMP6, IPV4, IPV6, mac
 from tests.apps.simulated import Fate, Simulated
 from tests.apps.traffic import Traffic, possible
 
 STATES = (EST_FLAG, EST_FLAG | RPL_FLAG, REL_FLAG | NEW_FLAG, REL_FLAG | RPL_FLAG, INV_FLAG)
 MARKS = (0, promise.MARK_CUT, promise.MARK_KEEP, promise.MARK_ALIVE)
+SAME_ORDER = "no flow that says otherwise stands between the two priorities"
+DROPPED = "what it concerns is dropped all the same, and perhaps counted under another reason"
+UNREACHED = "nothing ever comes there"
+SAME_WAYS = "no packet meets another flow"
 AIMED = 4
 """Packets aimed at each flow."""
-ENOUGH = 250
+ENOUGH = 60
 """So many packets that are treated rightly by a broken flow, and it counts as not noticed."""
 
 
@@ -102,6 +109,8 @@ class Conversation:
             swapped |= {one: packet[other], other: packet[one]}
         if packet[Field.IP_PROTO] == ICMP6:
             swapped[Field.ICMP6_TYPE] = packet[Field.ICMP6_TYPE] ^ 1
+        elif packet[Field.IP_PROTO] == 1:
+            swapped[Field.ICMP4_TYPE] = packet[Field.ICMP4_TYPE] ^ 8
         return packet.changed(swapped)
 
     def _phases(self) -> tuple[tuple[Packet, bool], ...]:
@@ -171,8 +180,9 @@ class Probes:
         no_rules = tuple(replace(one, rules=(), addresses=()) for one in cloud.policies)
         self.bare = Simulated.of(replace(cloud, policies=no_rules))
         self._random = Random(seed)
-        found: list[Probe | Conversation] = [*self._traffic(count), *self._impersonations(), *self._aimed()]
-        found += self._conversations(found)
+        matrix = list(self._matrix())
+        found: list[Probe | Conversation] = [*matrix, *self._conversations(matrix)]
+        found += (*self._traffic(count), *self._impersonations(), *self._aimed())
         self.probes: list[Probe | Conversation] = []
         self._by_flow: dict[tuple[str, Flow], dict[int, None]] = {}
         self._by_table: dict[tuple[str, int], dict[tuple[Packet, Flow | None], dict[int, None]]] = {}
@@ -213,64 +223,79 @@ class Probes:
 
     def _aimed(self) -> Iterator[Probe]:
         """For each flow, packets of whoever it is about that have what it tests."""
-        random = self._random
         for host in self.cloud.hosts:
-            traffic = Traffic(self.cloud, host, random)
+            traffic = Traffic(self.cloud, host, self._random)
             for flow in self.simulated.by_host[str(host)].flows:
-                for _ in range(AIMED):
-                    about = [one for one in self.cloud.guests if _is_about(flow, one)] or list(self.cloud.guests)
-                    sender = random.choice(about)
-                    if flow.table >= Table.SWITCHING or sender.host != host:
-                        receiver = random.choice([one for one in about if one.host == host] or about)
-                        sender = random.choice([one for one in self.cloud.guests if one.net == receiver.net])
-                    else:
-                        receiver = random.choice([one for one in self.cloud.guests if one.net == sender.net])
-                    tests = {one.field: one for one in flow.match.tests}
-                    own = tests[Field.ETH_SRC].value if Field.ETH_SRC in tests else random.choice(tuple(sender.macs))
-                    fields = traffic.everything(sender, receiver, own)
-                    for field, one in tests.items():
-                        if field not in WITHIN:
-                            fields[field] = fields.get(field, 0) & ~one.mask | one.value
-                    packet = _packet(fields)
-                    if packet is None:
-                        continue
-                    state = tests[Field.CT_STATE].value & ~TRK_FLAG if Field.CT_STATE in tests else 0
-                    mark = tests[Field.CT_MARK].value if Field.CT_MARK in tests else random.choice(MARKS)
-                    yield Probe(sender.host, packet)
-                    if Table.FROM_STATE <= flow.table <= Table.FROM_VERDICT or flow.table >= Table.TO_STATE:
-                        yield Probe(sender.host, packet, state or random.choice(STATES), mark)
+                is_guarding = Table.FROM_STATE <= flow.table <= Table.FROM_VERDICT or flow.table >= Table.TO_STATE
+                for _ in range(AIMED * (1 + is_guarding)):
+                    sender, receiver = self._ends(host, flow, is_guarding=is_guarding)
+                    yield from self._aim(traffic, flow, sender, receiver, is_guarding=is_guarding)
 
-    def _conversations(self, probes: Iterable[Probe | Conversation]) -> Iterator[Conversation]:
-        """One for each way in which two guests may talk."""
+    def _ends(self, host: int, flow: Flow, *, is_guarding: bool) -> tuple[Guest, Guest]:
+        """A sender and a receiver of whom one is on `host` and the flow about."""
+        random = self._random
+        about = [one for one in self.cloud.guests if _is_about(flow, one)] or list(self.cloud.guests)
+        if is_guarding:
+            about = [one for one in about if one.filtering] or about
+        end = random.choice([one for one in about if one.host == host] or about)
+        other = random.choice([one for one in self.cloud.guests if one.net == end.net])
+        return (other, end) if flow.table >= Table.SWITCHING else (end, other)
+
+    def _aim(
+        self, traffic: Traffic, flow: Flow, sender: Guest, receiver: Guest, *, is_guarding: bool
+    ) -> Iterator[Probe]:
+        random = self._random
+        tests = {one.field: one for one in flow.match.tests}
+        own = tests[Field.ETH_SRC].value if Field.ETH_SRC in tests else random.choice(tuple(sender.macs))
+        fields = traffic.everything(sender, receiver, own)
+        for field, one in tests.items():
+            if field not in WITHIN:
+                fields[field] = fields.get(field, 0) & ~one.mask | one.value
+        packet = _packet(fields)
+        if packet is None:
+            return
+        yield Probe(sender.host, packet)
+        if is_guarding:
+            state = tests[Field.CT_STATE].value & ~TRK_FLAG if Field.CT_STATE in tests else 0
+            mark = tests[Field.CT_MARK].value if Field.CT_MARK in tests else random.choice(MARKS)
+            yield Probe(sender.host, packet, state or random.choice(STATES), mark)
+        if flow.table >= Table.SWITCHING and receiver.host != sender.host:
+            yield Probe(receiver.host, outside(packet, receiver, sender.host))
+
+    def _matrix(self) -> Iterator[Probe]:
+        """Every guest to every other one of its network, by every service that rules speak of."""
+        for sender in self.cloud.guests:
+            for receiver in self.cloud.guests:
+                if sender.net == receiver.net and sender != receiver:
+                    for packet in services(sender, receiver):
+                        yield Probe(sender.host, packet)
+                        yield Probe(sender.host, packet.changed({Field.ETH_DST: BROADCAST}))
+
+    def _conversations(self, probes: Iterable[Probe]) -> Iterator[Conversation]:
+        """What of it is allowed, as connections; one for each pair of guests and set of rules that allow it."""
         guests = {one.number: one for one in self.cloud.guests}
         seen = set()
         for probe in probes:
-            if not isinstance(probe, Probe) or probe.packet[Field.IN_PORT] not in guests:
+            packet, sender = probe.packet, guests[probe.packet[Field.IN_PORT]]
+            if packet[Field.ETH_DST] == BROADCAST:
                 continue
-            packet = probe.packet
-            sender = guests[packet[Field.IN_PORT]]
-            is_whole = packet[Field.ETH_TYPE] in (0x0800, 0x86DD) and not packet[Field.IP_FRAG]
-            if sender.host != probe.host or not is_whole or packet[Field.ICMP6_TYPE] not in (0, 128):
+            receiver = next(one for one in self.cloud.guests if mac(one.number) == packet[Field.ETH_DST])
+            if promise.sent(self.cloud, sender, packet).guests != (receiver.number,) or not receiver.security:
                 continue
-            if any(promise.is_own_business(way, packet) for way in Direction) or packet[Field.ETH_DST] >> 40 & 1:
-                continue
-            if packet[Field.IP_PROTO] == 17 and {67, 68, 546, 547} & set(promise.ports(packet) or ()):
-                continue
-            reached = promise.sent(self.cloud, sender, packet).guests
-            if len(reached) != 1 or not sender.security or not guests[reached[0]].security:
-                continue
-            receiver = guests[reached[0]]
-            back = Conversation(sender, receiver, packet).answer
-            kind = (sender, receiver, packet[Field.ETH_TYPE], packet[Field.IP_PROTO], packet[Field.TCP_DST])
-            if promise.owns(receiver, back) and packet[Field.ETH_DST] in receiver.macs and kind not in seen:
-                seen.add(kind)
+            rules = tuple(
+                rule
+                for guest, way in ((sender, Direction.EGRESS), (receiver, Direction.INGRESS))
+                for rule in promise.allowing(self.cloud, guest, way, packet)
+            )
+            if (sender, receiver, rules) not in seen:
+                seen.add((sender, receiver, rules))
                 yield Conversation(sender, receiver, packet)
 
     def _near_misses(self) -> Iterator[Probe]:
         """For each flow, packets that hit it, changed in one bit of what it tests."""
         for (_, flow), numbers in tuple(self._by_flow.items()):
             hits = [self.probes[number] for number in tuple(numbers)[:40]]
-            for probe in [one for one in hits if isinstance(one, Probe)][:3]:
+            for probe in [one for one in hits if isinstance(one, Probe)][:2]:
                 for one in flow.match.tests:
                     if one.field in WITHIN:
                         continue
@@ -283,8 +308,8 @@ class Probes:
 
     # --- what they notice ---------------------------------------------------------------------------------------
 
-    def notice(self, mutation: Mutation) -> str:
-        """How the mutation shows, or nothing."""
+    def notice(self, mutation: Mutation) -> tuple[bool, str]:
+        """Whether the mutation shows, and how; or why it need not."""
         host, flow, broken = mutation.host, mutation.flow, mutation.broken
         also = () if broken is None else (broken,)
         tables = self.simulated.by_host[host].changed((flow,), also)
@@ -292,11 +317,39 @@ class Probes:
         bare = self.bare
         if flow in set(bare.by_host[host].flows):
             bare = bare.with_tables(host, bare.by_host[host].changed((flow,), also))
-        for number in self._concerned(mutation, tables):
+        concerned = self._concerned(mutation, tables)
+        for number in concerned:
             wrong = self.probes[number].wrong(simulated, bare)
             if wrong:
-                return wrong
-        return ""
+                return True, wrong
+        is_moved = broken is not None and (broken.match, broken.actions) == (flow.match, flow.actions)
+        if is_moved and not self._stands_between(mutation):
+            return False, SAME_ORDER
+        if not concerned:
+            return False, UNREACHED if (host, flow) not in self._by_flow else SAME_WAYS
+        if all(self._comes_to_nothing(number) for number in concerned):
+            return False, DROPPED
+        return False, ""
+
+    def _stands_between(self, mutation: Mutation) -> bool:
+        """Whether a flow with other actions, and packets in common, has a priority between the old and the new one."""
+        flow, broken = mutation.flow, mutation.broken
+        assert broken is not None
+        low, high = sorted((flow.priority, broken.priority))
+        return any(
+            low <= one.priority <= high
+            and one.table == flow.table
+            and one is not flow
+            and one.actions != flow.actions
+            and overlaps(one.match, flow.match)
+            for one in self.simulated.by_host[mutation.host].flows
+        )
+
+    def _comes_to_nothing(self, number: int) -> bool:
+        probe = self.probes[number]
+        if isinstance(probe, Conversation):
+            return False
+        return all(fate.promise == promise.NOTHING for fate in probe.fates(self.simulated, self.bare))
 
     def _concerned(self, mutation: Mutation, tables: Tables) -> list[int]:
         """Probes that meet another flow now, or the same one with other actions; few of very many."""
@@ -308,10 +361,41 @@ class Probes:
             is_near = joins or (broken is not None and _outdoes(broken, hit) and _fits(broken, packet))
             if is_near and hit is not flow and tables.lookup(flow.table, packet) is not hit:
                 found |= numbers
-        numbers = sorted(found)
+        numbers = sorted(found, reverse=True)  # near misses and aimed ones first
         conversations = [one for one in numbers if isinstance(self.probes[one], Conversation)]
-        step = max(1, len(numbers) // ENOUGH)
-        return [*numbers[::step], *conversations]
+        rest = numbers[ENOUGH:]
+        return [*numbers[:ENOUGH], *conversations, *rest[:: max(1, len(rest) // ENOUGH)]]
+
+
+def outside(packet: Packet, receiver: Guest, host: int) -> Packet:
+    """The packet as it would come to the receiver's host from `host`, whoever sent it."""
+    net = receiver.net
+    if net.type is NetworkType.VXLAN:
+        there = {Field.IN_PORT: TUNNEL, Field.TUN_ID: net.segment or 0}
+        return packet.changed(there | {Field.TUN_SRC: endpoint(host), Field.TUN_DST: endpoint(receiver.host)})
+    tag = VLAN_TAG | net.segment if net.segment is not None else 0
+    return packet.changed({Field.IN_PORT: PATCH, Field.VLAN_VID: tag})
+
+
+def services(sender: Guest, receiver: Guest) -> Iterator[Packet]:
+    """What one guest may want of another."""
+    own, theirs = mac(sender.number), mac(receiver.number)
+    frame = {Field.IN_PORT: sender.number, Field.ETH_SRC: own, Field.ETH_DST: theirs, Field.IP_TTL: 64}
+    asks: list[dict[Field, int]] = [{Field.IP_PROTO: 47}]
+    asks += ({Field.IP_PROTO: 6, Field.TCP_SRC: 4001, Field.TCP_DST: port} for port in (22, 80, 85, 91, 443))
+    asks += ({Field.IP_PROTO: 17, Field.UDP_SRC: 4001, Field.UDP_DST: port} for port in (53, 4000))
+    ends = [(4, one, other) for one in sender.addresses4 for other in receiver.addresses4]
+    ends += [(6, one, other) for one in sender.addresses6 for other in receiver.addresses6]
+    ends += [(6, link_local(own), link_local(theirs))]
+    for version, src, dst in ends:
+        if version == 4:
+            said = {Field.ETH_TYPE: IPV4, Field.IPV4_SRC: src, Field.IPV4_DST: dst}
+            echo = {Field.IP_PROTO: 1, Field.ICMP4_TYPE: 8}
+        else:
+            said = {Field.ETH_TYPE: IPV6, Field.IPV6_SRC: src, Field.IPV6_DST: dst}
+            echo = {Field.IP_PROTO: ICMP6, Field.ICMP6_TYPE: 128}
+        for what in (*asks, echo):
+            yield Packet.of(frame | said | what)
 
 
 def _outdoes(flow: Flow, hit: Flow | None) -> bool:

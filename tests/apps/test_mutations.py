@@ -77,7 +77,9 @@ SHARED = (Source(mac(0x83), 4, v4(0x94), 0xFFFFFFFF), Source(mac(0x83), 6, v6(0x
 CLOUD = Cloud(
     (
         Guest(1, GREEN, 1, groups=(1,)),
-        Guest(2, GREEN, 1, groups=(1, 2), pairs=SHARED),
+        Guest(2, GREEN, 1, groups=(2,), pairs=SHARED),
+        Guest(4, GREEN, 1, groups=(1, 2)),
+        Guest(5, GREEN, 2, groups=(1,)),
         Guest(3, GREEN, 1, pairs=PAIRS, dhcp=False),
         Guest(6, GREEN, 2, groups=(2,)),
         Guest(7, GREEN, 2, groups=(2,), stateful=False),
