@@ -21,6 +21,7 @@ import enum
 from dataclasses import dataclass
 from typing import Final
 
+from sdnctl.model.filters import Filters
 from sdnctl.model.ids import GroupKey, HostKey, NetworkKey, Ofport, PortKey
 from sdnctl.model.network import NetworkType
 from sdnctl.model.security import Direction
@@ -73,7 +74,7 @@ class NetworkView:
     chunks: tuple[int, ...]
     """Numbers of the flood chunks in use, sorted."""
     floods_unknown: bool
-    """Some port may use MACs we do not know (port security is off), so unknown unicast is flooded."""
+    """Some port may use MACs we do not know (its MAC filter is off), so unknown unicast is flooded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ class FloodChunk:
     ofports: tuple[Ofport, ...]
     """Sorted."""
     open_ofports: tuple[Ofport, ...] = ()
-    """Those of ports with port security off, sorted: only they may have MACs that nobody knows."""
+    """Those of ports whose MAC filter is off, sorted: only they may have MACs that nobody knows."""
     filtered: tuple[Filtered, ...] = ()
     """Those of ports with security groups, sorted by ofport."""
 
@@ -119,7 +120,8 @@ class LocalPort:
     mac: int
     sources: tuple[Source, ...]
     """Fixed addresses and allowed pairs, sorted; the IPv6 link-local address of every MAC is among them."""
-    port_security: bool
+    filters: Filters | None
+    """What is held against `sources`; None: nothing, port security is off."""
     dhcp: bool
     """The responder has a lease for this port (an IPv4 address in a subnet with DHCP on)."""
     filtering: Filtering = Filtering.NONE

@@ -21,7 +21,7 @@ from sdnctl.model.views import (
 from sdnctl.sync.tables import NOTHING, Compiled
 from sdnctl.sync.views import View
 
-Common = Neighbour | Station | GroupView | Member
+Common = TunnelPeer | Neighbour | Station | GroupView | Member
 """Views that many hosts have alike."""
 
 

@@ -155,7 +155,7 @@ def _local_port(cloud: Cloud, host_id: str, port_id: str) -> LocalPort | None:
         served.binding.ofport,
         int(port.mac),
         sources_of(port),
-        port.port_security_enabled,
+        port.filters,
         lease(cloud, port_id) is not None,
         _filtering(cloud, port_id),
         tuple(sorted(cloud.groups[one].key for one in served.groups if one in cloud.groups)),

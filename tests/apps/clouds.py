@@ -10,6 +10,7 @@ from sdnctl import apps
 from sdnctl.flows.flow import Flow
 from sdnctl.flows.meters import MeterSpec
 from sdnctl.model.addresses import IPV4_MASK, IPV6_MASK, link_local
+from sdnctl.model.filters import ALL, Filters
 from sdnctl.model.ids import GroupKey, HostKey, NetworkKey, Ofport, PortKey
 from sdnctl.model.network import NetworkType
 from sdnctl.model.views import (
@@ -53,7 +54,7 @@ class Guest:
     number: int
     net: Net
     host: int
-    security: bool = True
+    filters: Filters | None = ALL
     dhcp: bool = True
     pairs: tuple[Source, ...] = ()
     same_as: int | None = None
@@ -62,8 +63,12 @@ class Guest:
     stateful: bool = True
 
     @property
+    def is_open(self) -> bool:
+        return not (self.filters and self.filters.mac)
+
+    @property
     def filtering(self) -> Filtering:
-        if not self.groups or not self.security:
+        if not self.groups or not self.filters:
             return Filtering.NONE
         return Filtering.STATEFUL if self.stateful else Filtering.STATELESS
 
@@ -95,7 +100,7 @@ class Guest:
             Ofport(self.number),
             mac(self.number),
             self.sources,
-            self.security,
+            self.filters,
             self.dhcp,
             self.filtering,
             tuple(map(GroupKey, self.groups)) if self.filtering else (),
@@ -163,7 +168,7 @@ class Cloud:
         vxlan = net.type is NetworkType.VXLAN
         others = sorted({guest.host for guest in members} - {host}) if vxlan else []
         ofports = [Ofport(guest.number) for guest in self.on(host, net)]
-        open_ports = [Ofport(guest.number) for guest in self.on(host, net) if not guest.security]
+        open_ports = [Ofport(guest.number) for guest in self.on(host, net) if guest.is_open]
         numbers = sorted({ofport // CHUNK for ofport in ofports})
         yield NetworkView(
             NetworkKey(net.key),
@@ -172,7 +177,7 @@ class Cloud:
             TUNNEL if vxlan else PATCH,
             tuple(map(endpoint, others)),
             tuple(numbers),
-            not all(guest.security for guest in members),
+            any(guest.is_open for guest in members),
         )
         for number in numbers:
             yield FloodChunk(

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sdnctl.apps import classify, dhcp, meters, output, port_security, responders, security_groups, switching
+from sdnctl.model.filters import Filters
 from sdnctl.model.ids import GroupKey, HostKey, NetworkKey, Ofport, PortKey
 from sdnctl.model.network import NetworkType
 from sdnctl.model.security import Direction
@@ -67,7 +68,19 @@ _PAIRS = (
 
 
 def test_port_security_off(golden: Golden) -> None:
-    golden.check("port_security/off", port_security.port_flows(replace(VM, port_security=False)))
+    golden.check("port_security/off", port_security.port_flows(replace(VM, filters=None)))
+
+
+def test_port_security_filter_by_filter(golden: Golden) -> None:
+    """The same port with one filter off, for each of them, and with all off."""
+    everything = Filters(mac=False, arp=False, ip=False)
+    for name, filters in (
+        ("mac_off", Filters(mac=False)),
+        ("arp_off", Filters(arp=False)),
+        ("ip_off", Filters(ip=False)),
+        ("all_off", everything),
+    ):
+        golden.check(f"port_security/{name}", port_security.port_flows(replace(VM, filters=filters)))
 
 
 def test_responders(golden: Golden) -> None:
