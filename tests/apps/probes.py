@@ -280,7 +280,7 @@ class Probes:
             if packet[Field.ETH_DST] == BROADCAST:
                 continue
             receiver = next(one for one in self.cloud.guests if mac(one.number) == packet[Field.ETH_DST])
-            if promise.sent(self.cloud, sender, packet).guests != (receiver.number,) or not receiver.security:
+            if promise.sent(self.cloud, sender, packet).guests != (receiver.number,) or receiver.is_open:
                 continue
             rules = tuple(
                 rule

@@ -17,9 +17,10 @@ from sdnctl.flows.connections import INV_FLAG, NEW_FLAG, REL_FLAG, RPL_FLAG
 from sdnctl.flows.fields import Field
 from sdnctl.flows.packet import Packet
 from sdnctl.model.addresses import link_local
+from sdnctl.model.filters import Filters
 from sdnctl.model.network import NetworkType
 from sdnctl.model.security import Direction
-from sdnctl.model.views import Filtering, GroupRule, GroupView
+from sdnctl.model.views import Filtering, GroupRule, GroupView, Source
 from tests.apps.clouds import PATCH, TUNNEL, Cloud, Guest, Net, endpoint
 from tests.apps.packets import ARP, ICMP6, IPV4, IPV6, NA, NS, RARP, UDP, mac
 
@@ -77,22 +78,35 @@ def is_ethernet(packet: Packet) -> bool:
 
 
 def owns(guest: Guest, packet: Packet) -> bool:
-    """Whether every identity in the packet is the guest's."""
-    own = packet[Field.ETH_SRC]
-    if own not in guest.macs:
+    """Whether every identity in the packet is the guest's, of those that its filters look at."""
+    filters, own = guest.filters, packet[Field.ETH_SRC]
+    if filters is None:
+        return True
+    if filters.mac and own not in guest.macs:
         return False
-    if packet[Field.ETH_TYPE] == RARP:
-        return packet[Field.ARP_SHA] == own
-    if packet[Field.ETH_TYPE] == ARP:
-        sender = packet[Field.ARP_SPA]
-        return packet[Field.ARP_SHA] == own and (not sender or has(guest, own, 4, sender))
+    if packet[Field.ETH_TYPE] in (ARP, RARP):
+        said, spoken = packet[Field.ARP_SHA], packet[Field.ARP_SPA]
+        is_own = said in guest.macs and (said == own or not filters.mac)
+        if packet[Field.ETH_TYPE] == ARP and spoken:
+            is_own = is_own and any(one.mac == said for one in claimed(guest, 4, spoken))
+        return is_own or not filters.arp
     if packet[Field.ETH_TYPE] == IPV4:
-        return owns_ipv4(guest, packet)
-    return packet[Field.ETH_TYPE] == IPV6 and owns_ipv6(guest, packet)
+        return owns_ipv4(guest, filters, packet)
+    return packet[Field.ETH_TYPE] == IPV6 and owns_ipv6(guest, filters, packet)
 
 
-def has(guest: Guest, own: int, version: int, address: int) -> bool:
-    return any(one.mac == own and one.version == version and address & one.mask == one.address for one in guest.sources)
+def owned(guest: Guest, filters: Filters, packet: Packet, version: int, address: int) -> bool:
+    """Whether the guest has the address, together with the MAC if that is looked at."""
+    return any(
+        one.version == version and address & one.mask == one.address
+        for one in guest.sources
+        if not filters.mac or one.mac == packet[Field.ETH_SRC]
+    )
+
+
+def claimed(guest: Guest, version: int, address: int) -> list[Source]:
+    """As what it may say to others that it has the address. Who has every address speaks for none."""
+    return [one for one in guest.sources if one.version == version and one.mask and address & one.mask == one.address]
 
 
 def hides(packet: Packet) -> bool:
@@ -103,37 +117,47 @@ def hides(packet: Packet) -> bool:
     return is_first and (is_udp(packet, 0, 0) or shows_none)
 
 
-def owns_ipv4(guest: Guest, packet: Packet) -> bool:
+def owns_ipv4(guest: Guest, filters: Filters, packet: Packet) -> bool:
     source = packet[Field.IPV4_SRC]
     if hides(packet) or is_udp(packet, None, 68):
         return False
     if not source:
         return is_udp(packet, 68, 67) and packet[Field.IPV4_DST] == 0xFFFFFFFF
     is_anybodys = source >> 24 == 127 or source >> 28 == 14 or source == 0xFFFFFFFF
-    return not is_anybodys and has(guest, packet[Field.ETH_SRC], 4, source)
+    return not is_anybodys and (not filters.ip or owned(guest, filters, packet, 4, source))
 
 
-def owns_ipv6(guest: Guest, packet: Packet) -> bool:
-    own, source, kind = packet[Field.ETH_SRC], packet[Field.IPV6_SRC], icmp6_type(packet)
+def owns_ipv6(guest: Guest, filters: Filters, packet: Packet) -> bool:
+    source, kind = packet[Field.IPV6_SRC], icmp6_type(packet)
     there = ports(packet) if packet[Field.IP_PROTO] == UDP else None
     if hides(packet) or not packet[Field.IP_PROTO] or (there and (there[1] == 546 or there[0] == 547)):
         return False
-    if source == 1 or source >> 120 == 0xFF:
+    if source == 1 or source >> 120 == 0xFF or kind in (134, 137):
         return False
-    if source and not has(guest, own, 6, source):
-        return False
-    if kind in (134, 137):
+    if source and filters.ip and not owned(guest, filters, packet, 6, source):
         return False
     if kind in (NS, NA):
-        target = packet[Field.ND_TARGET]
-        if packet[Field.IP_FRAG] or packet[Field.ICMP6_CODE] or not target:
-            return False
-        if not source:
-            return kind == NS and not packet[Field.ND_SLL] and has(guest, own, 6, target)
-        if kind == NS:
-            return packet[Field.ND_SLL] in (0, own)
-        return packet[Field.ND_TLL] in (0, own) and has(guest, own, 6, target)
+        return owns_neighbour(guest, filters, packet)
     return bool(source) or kind in (131, 133, 143)
+
+
+def owns_neighbour(guest: Guest, filters: Filters, packet: Packet) -> bool:
+    """Of a solicitation or an advertisement: what it says of somebody."""
+    own, source, kind = packet[Field.ETH_SRC], packet[Field.IPV6_SRC], packet[Field.ICMP6_TYPE]
+    target, code = packet[Field.ND_TARGET], packet[Field.ICMP6_CODE]
+    if packet[Field.IP_FRAG] or (not code and not target) or (kind == NA and not source):
+        return False
+    if not filters.arp:
+        return True
+    claims = [one for one in claimed(guest, 6, target) if not filters.mac or one.mac == own]
+    if code:
+        return False
+    if kind == NA:
+        return any(packet[Field.ND_TLL] in (0, one.mac) for one in claims)
+    said = packet[Field.ND_SLL]
+    if not source:
+        return not said and bool(claims)
+    return not said or (said in guest.macs and (said == own or not filters.mac))
 
 
 # --- who answers --------------------------------------------------------------------------------------------------
@@ -255,7 +279,7 @@ def is_about(cloud: Cloud, guest: Guest, policy: GroupView, rule: GroupRule, oth
     members = [
         source
         for one in cloud.guests
-        if one.net == guest.net and one.security and rule.remote in one.groups
+        if one.net == guest.net and one.filters and rule.remote in one.groups
         for source in one.sources
         if source.mask and source.version == rule.version
     ]
@@ -268,7 +292,7 @@ def is_about(cloud: Cloud, guest: Guest, policy: GroupView, rule: GroupRule, oth
 
 def sent(cloud: Cloud, guest: Guest, packet: Packet, state: int = NEW_FLAG, mark: int = 0) -> Promise:
     """What becomes of a packet of `guest`."""
-    if packet[Field.VLAN_VID] or not is_ethernet(packet) or (guest.security and not owns(guest, packet)):
+    if packet[Field.VLAN_VID] or not is_ethernet(packet) or not owns(guest, packet):
         return NOTHING
     if packet[Field.ETH_TYPE] == IPV4 and is_udp(packet, 68, 67):
         return Promise(punted=guest.dhcp)
@@ -332,5 +356,5 @@ def switched(cloud: Cloud, host: int, net: Net, packet: Packet, *, is_local: boo
     if owners and not is_provider:
         return [], is_local
     # Nobody is known to have it, or it is somewhere in the provider's network. It may be behind an open port.
-    has_open = any(not one.security for one in members)
-    return [one for one in here if not one.security], is_local and (is_provider or has_open)
+    has_open = any(one.is_open for one in members)
+    return [one for one in here if one.is_open], is_local and (is_provider or has_open)

@@ -8,6 +8,7 @@ notices stands in `HARMLESS`, with the reason.
 
 from __future__ import annotations
 
+from sdnctl.model.filters import Filters
 from sdnctl.model.ids import GroupKey
 from sdnctl.model.network import NetworkType
 from sdnctl.model.security import Direction
@@ -83,14 +84,16 @@ CLOUD = Cloud(
         Guest(3, GREEN, 1, pairs=PAIRS, dhcp=False),
         Guest(6, GREEN, 2, groups=(2,)),
         Guest(7, GREEN, 2, groups=(2,), stateful=False),
-        Guest(70, GREEN, 1),
+        Guest(70, GREEN, 1, filters=Filters(arp=False)),
+        Guest(71, GREEN, 1, filters=Filters(ip=False)),
         Guest(11, BLUE, 1, same_as=1, groups=(3,), stateful=False),
         Guest(12, BLUE, 2, same_as=2, groups=(3,)),
         Guest(21, FLAT, 1),
         Guest(22, FLAT, 2),
-        Guest(31, OPEN, 1, security=False),
+        Guest(31, OPEN, 1, filters=None),
         Guest(32, OPEN, 1, groups=(1,)),
-        Guest(33, OPEN, 2, security=False),
+        Guest(33, OPEN, 2, filters=None),
+        Guest(34, OPEN, 1, filters=Filters(mac=False)),
     ),
     policies=POLICIES,
 )
