@@ -61,8 +61,9 @@ from sdnctl.flows.registers import (
     SOURCE,
     TO_PORT,
 )
+from sdnctl.model.ids import Ofport
 from sdnctl.model.network import NetworkType
-from sdnctl.model.views import FloodChunk, HostView, NetworkView, Station
+from sdnctl.model.views import Filtered, FloodChunk, HostView, NetworkView, Station
 
 GROUP: Final = 300
 STATION: Final = 200
@@ -133,18 +134,20 @@ def chunk_flows(view: FloodChunk) -> Iterator[Flow]:
     if view.open_ofports:
         some = tuple(map(Output, view.open_ofports))
         yield Flow(Table.FLOOD_CHUNK, COPIES, chunk.slot(AUDIENCE, OPEN_PORTS), some, cookie)
-    if view.filtered:
-        guarded = chunk.slot(AUDIENCE, EVERYONE)
-        actions = tuple(_guarded_copies(view))
-        yield Flow(Table.FLOOD_CHUNK, GUARDED, guarded.ipv4(), actions, cookie)
-        yield Flow(Table.FLOOD_CHUNK, GUARDED, guarded.ipv6(), actions, cookie)
+    for audience, ofports in ((EVERYONE, view.ofports), (OPEN_PORTS, view.open_ofports)):
+        filtered = tuple(one for one in view.filtered if one.ofport in ofports)
+        if filtered:
+            guarded = chunk.slot(AUDIENCE, audience)
+            actions = tuple(_guarded_copies(ofports, filtered))
+            yield Flow(Table.FLOOD_CHUNK, GUARDED, guarded.ipv4(), actions, cookie)
+            yield Flow(Table.FLOOD_CHUNK, GUARDED, guarded.ipv6(), actions, cookie)
 
 
-def _guarded_copies(view: FloodChunk) -> Iterator[Action]:
+def _guarded_copies(ofports: tuple[Ofport, ...], filtered: tuple[Filtered, ...]) -> Iterator[Action]:
     """Each copy has its own fate; none changes the packet, and each says anew what it is about."""
-    filtered = {one.ofport for one in view.filtered}
-    yield from (Output(ofport) for ofport in view.ofports if ofport not in filtered)
-    for one in view.filtered:
+    guarded = {one.ofport for one in filtered}
+    yield from (Output(ofport) for ofport in ofports if ofport not in guarded)
+    for one in filtered:
         yield Load(TO_PORT, one.key)
         yield from filter_actions(one.filtering, one.ofport)
         yield _TO_GROUPS

@@ -19,7 +19,7 @@ from sdnctl.flows.fields import Field
 from sdnctl.flows.flow import Flow
 from sdnctl.flows.journey import Journey, Onward, Visit, across, follow, through_tunnel
 from sdnctl.flows.packet import Packet
-from sdnctl.flows.pipeline import Reason, Table
+from sdnctl.flows.pipeline import ENDS, Reason, Table
 from sdnctl.flows.simulate import Sent, Tables
 from tests.apps.clouds import PATCH, TUNNEL, Cloud, endpoint, flows_of
 from tests.apps.promise import Promise
@@ -144,7 +144,9 @@ class Simulated:
             elif sent.ofport != TUNNEL or sent.packet[Field.TUN_DST] not in endpoints - {endpoint(int(visit.host))}:
                 stray.append((sent.ofport, sent.packet))
         for visit in journey.visits:
-            punts += len(visit.outcome.punts) if visit.outcome else 0
+            outcome = visit.outcome
+            # Samples of what is dropped are no answer to anything.
+            punts += sum(outcome.steps[one.step].table not in ENDS for one in outcome.punts) if outcome else 0
         return Fate(journey, tuple(copies), tuple(outside), tuple(answers), punts, tuple(stray))
 
 

@@ -9,6 +9,7 @@ fault is `test_mutations.py`'s.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from random import Random
 
 from hypothesis import HealthCheck, given, settings
@@ -18,10 +19,15 @@ from sdnctl.apps import security_groups
 from sdnctl.flows.connections import EST_FLAG, INV_FLAG, NEW_FLAG, REL_FLAG, RPL_FLAG, always
 from sdnctl.flows.fields import Field
 from sdnctl.flows.packet import Packet
+from sdnctl.flows.pipeline import Reason
+from sdnctl.model.filters import Filters
+from sdnctl.model.ids import GroupKey
 from sdnctl.model.network import NetworkType
+from sdnctl.model.security import Direction
+from sdnctl.model.views import GroupRule, GroupView
 from tests.apps import promise
-from tests.apps.clouds import PATCH, TUNNEL, Cloud, Guest
-from tests.apps.packets import ARP
+from tests.apps.clouds import PATCH, TUNNEL, Cloud, Guest, Net
+from tests.apps.packets import ARP, IPV4, UDP, mac, v4
 from tests.apps.simulated import Fate, Simulated
 from tests.apps.strategies import any_cloud
 from tests.apps.traffic import Traffic
@@ -151,3 +157,19 @@ def test_answers_tell_the_owner(cloud: Cloud, seed: int) -> None:
                 assert (said[Field.ICMP6_TYPE], said[Field.ND_TLL]) == (136, said[Field.ETH_SRC])
                 assert said[Field.ND_TARGET] == said[Field.IPV6_SRC] == packet[Field.ND_TARGET]
                 assert (said[Field.IPV6_DST], said[Field.ND_RESERVED]) == (packet[Field.IPV6_SRC], 0x60000000)
+
+
+GREEN = Net(1, NetworkType.VXLAN, 5000)
+
+
+def test_what_is_for_an_unknown_mac_asks_the_groups_of_open_ports() -> None:
+    """A port without MAC filter may have any MAC behind it, and its security groups still say who gets in."""
+    open_one = Guest(2, GREEN, 1, filters=Filters(mac=False), groups=(1,))
+    cloud = Cloud((Guest(1, GREEN, 1), open_one), policies=(GroupView(GroupKey(1), ()),))
+    frame = {Field.IN_PORT: 1, Field.ETH_SRC: mac(1), Field.ETH_DST: mac(0x99), Field.ETH_TYPE: IPV4}
+    packet = Packet.of(frame | {Field.IPV4_SRC: v4(1), Field.IPV4_DST: v4(0x99), Field.IP_PROTO: UDP})
+    fate = Simulated.of(cloud).send(packet)
+    assert [reason for _, _, reason in fate.drops] == [Reason.NOT_ALLOWED_TO]
+    everybody = GroupRule(Direction.INGRESS, 4, None, None, None, False)
+    allowed = replace(cloud, policies=(GroupView(GroupKey(1), (everybody,)),))
+    assert Simulated.of(allowed).send(packet).promise.guests == (2,)
