@@ -164,8 +164,11 @@ def owns_neighbour(guest: Guest, filters: Filters, packet: Packet) -> bool:
 
 
 def answer(cloud: Cloud, guest: Guest, packet: Packet) -> int | None:
-    """The MAC that the guest's host tells it, for an address that somebody in the network has."""
-    members = [one for one in cloud.guests if one.net == guest.net]
+    """The MAC that the guest's host tells it, for an address that somebody in the network has.
+
+    If the network keeps clients apart, only service ports are told of.
+    """
+    members = [one for one in cloud.guests if one.net == guest.net and (one.service or not guest.net.isolated)]
     if packet[Field.ETH_TYPE] == ARP and packet[Field.ARP_OP] == 1:
         wanted = packet[Field.ARP_TPA]
         if any(one.version == 4 and one.address == wanted and one.mask == 0xFFFFFFFF for one in guest.sources):
@@ -348,9 +351,16 @@ def switched(cloud: Cloud, host: int, net: Net, packet: Packet, *, is_local: boo
     members = [one for one in cloud.guests if one.net == net]
     here = [one for one in members if one.host == host]
     owners = [one for one in members if packet[Field.ETH_DST] in one.macs]
+    is_group = bool(packet[Field.ETH_DST] >> 40 & 1)
     is_provider = net.type is not NetworkType.VXLAN
-    if packet[Field.ETH_DST] >> 40 & 1 or len(owners) > 1:
-        return here, is_local
+    everybody = here
+    if net.isolated and not is_service(members, packet[Field.ETH_SRC]):
+        # A client reaches service ports and nobody else.
+        everybody = [one for one in here if one.service]
+        if not is_group and not is_service(members, packet[Field.ETH_DST]):
+            return [], False
+    if is_group or len(owners) > 1:
+        return everybody, is_local
     if owners and owners[0].host == host:
         return owners, False
     if owners and not is_provider:
@@ -358,3 +368,9 @@ def switched(cloud: Cloud, host: int, net: Net, packet: Packet, *, is_local: boo
     # Nobody is known to have it, or it is somewhere in the provider's network. It may be behind an open port.
     has_open = any(one.is_open for one in members)
     return [one for one in here if one.is_open], is_local and (is_provider or has_open)
+
+
+def is_service(members: Iterable[Guest], address: int) -> bool:
+    """Whether the MAC is a service port's, and no client's."""
+    owners = [one for one in members if address in one.macs]
+    return bool(owners) and all(one.service for one in owners)
