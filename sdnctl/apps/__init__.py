@@ -8,7 +8,7 @@ for the same table, priority and match, and nothing here knows time, files or ot
 
 from __future__ import annotations
 
-from sdnctl.apps import classify, dhcp, output, port_security, responders, security_groups, switching
+from sdnctl.apps import classify, dhcp, meters, output, port_security, responders, security_groups, switching
 from sdnctl.flows.flow import Flow
 from sdnctl.flows.meters import MeterSpec
 from sdnctl.model.views import (
@@ -80,7 +80,7 @@ def port(view: LocalPort) -> tuple[Flow, ...]:
 
 def port_meters(view: LocalPort) -> tuple[MeterSpec, ...]:
     """The meters that `port`'s flows use."""
-    return dhcp.port_meters(view)
+    return meters.port_meters(view)
 
 
 def port_zone(view: LocalPort) -> int | None:

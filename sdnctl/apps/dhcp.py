@@ -24,13 +24,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from sdnctl.apps import frames
+from sdnctl.apps import frames, meters
 from sdnctl.apps.frames import BROADCAST, BROADCAST_MAC, Bootp, FrameError, option
 from sdnctl.apps.leases import Defaults, Lease, lease_for
-from sdnctl.flows.action import Controller, Meter
+from sdnctl.flows.action import Controller
 from sdnctl.flows.flow import Flow, drop
 from sdnctl.flows.match import Match
-from sdnctl.flows.meters import MeterSpec
 from sdnctl.flows.pipeline import App, Kind, Owner, Reason, Table
 from sdnctl.flows.registers import FROM_PORT
 from sdnctl.model import dhcp_options
@@ -46,10 +45,6 @@ SERVER: Final = 67
 PUNT: Final = 200
 REFUSE: Final = 100
 
-PACKETS_PER_S: Final = 20
-"""A client needs four packets for its lease and then two in twelve hours; more is a fault or an attack."""
-BURST: Final = 40
-
 _QUESTION: Final = Match().udp4(CLIENT, SERVER)
 
 
@@ -62,12 +57,7 @@ def port_flows(view: LocalPort) -> Iterator[Flow]:
     if view.dhcp:
         asked = _QUESTION.slot(FROM_PORT, view.key)
         cookie = Owner(App.DHCP, Kind.PORT, view.key).cookie()
-        yield Flow(Table.RESPONDERS, PUNT, asked, (Meter(view.ofport), Controller()), cookie)
-
-
-def port_meters(view: LocalPort) -> tuple[MeterSpec, ...]:
-    """The meter in front of the controller: numbered like the ofport, so that no two ports share one."""
-    return (MeterSpec(view.ofport, PACKETS_PER_S, BURST),) if view.dhcp else ()
+        yield Flow(Table.RESPONDERS, PUNT, asked, (meters.punt(view.ofport), Controller()), cookie)
 
 
 # --- the responder ------------------------------------------------------------------------------------------------

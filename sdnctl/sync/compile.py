@@ -17,7 +17,7 @@ from sdnctl.model.views import (
     TunnelPeer,
 )
 from sdnctl.sync.tables import NOTHING, Compiled
-from sdnctl.sync.world import View
+from sdnctl.sync.views import View
 
 
 def compile_view(view: View | None) -> Compiled:

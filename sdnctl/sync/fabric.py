@@ -19,10 +19,9 @@ from typing import Final, Protocol
 from sdnctl import log, runtime
 from sdnctl.apps import dhcp
 from sdnctl.apps.leases import Defaults
-from sdnctl.errors import HostGoneError, InvalidError, NotFoundError
-from sdnctl.flows import action, text, wire
-from sdnctl.flows.decode import wire_text
-from sdnctl.flows.pipeline import COOKIE_MAGIC, Kind, Reason, read_cookie
+from sdnctl.errors import NotFoundError
+from sdnctl.flows import action, wire
+from sdnctl.flows.pipeline import App, read_cookie
 from sdnctl.model.contents import Item, Source
 from sdnctl.model.host import Host, HostFacts, PlugSpec
 from sdnctl.model.ids import Revision
@@ -30,7 +29,7 @@ from sdnctl.model.network import Network, Subnet
 from sdnctl.model.port import Plug, Port, PortStatus
 from sdnctl.model.security import AddressGroup, SecurityGroup
 from sdnctl.sync import host as host_task
-from sdnctl.sync.compile import compile_view
+from sdnctl.sync.explain import Explainer, read_drops
 from sdnctl.sync.host import HostTask, State
 from sdnctl.sync.status import StatusRecorder
 from sdnctl.sync.world import World
@@ -113,6 +112,7 @@ class Fabric:
         self.world = World(leases)
         self.tasks: dict[str, HostTask] = {}
         self.status = StatusRecorder(store)
+        self.explainer = Explainer(self.world)
         self._store = store
         self._make_link = make_link
         self._advertise = advertise
@@ -401,12 +401,17 @@ class Fabric:
     def _on_packet_in(
         self, host_id: str, connection: SwitchConnection, in_port: int, cookie: int, frame: bytes
     ) -> None:
-        """Answer what a workload sent. Only what a flow of ours punted comes this far."""
-        owner = read_cookie(cookie)
-        self._meters.packet_in(owner[0].app.name.lower() if owner else "foreign")
+        """Give what a workload sent to the app whose flow punted it. Nothing else comes this far."""
+        known = read_cookie(cookie)
+        self._meters.packet_in(known[0].app.name.lower() if known else "foreign")
         port = self.world.port_at(host_id, in_port)
-        if port is None:
+        if known is None or port is None:
             return
+        match known[0].app:
+            case App.DHCP:
+                self._answer_dhcp(port, connection, in_port, frame)
+
+    def _answer_dhcp(self, port: Port, connection: SwitchConnection, in_port: int, frame: bytes) -> None:
         answer = dhcp.reply(frame, self.world.lease(port.id))
         self._meters.dhcp_answer(answer.kind.value)
         if answer.frame is not None:
@@ -560,99 +565,17 @@ class Fabric:
         }
 
     def flows(self, name: str, view: str) -> list[dict[str, object]]:
-        """`desired`, `installed` or `difference`, in ovs-ofctl text, each flow with its owner in words."""
-        task = self._task_of(name)
-        if view not in VIEWS:
-            raise InvalidError(f"view '{view}' is none of {', '.join(VIEWS)}.")
-        desired: dict[bytes, wire.WireFlow] = {}
-        installed: dict[bytes, wire.WireFlow] = {}
-        if view != "installed":
-            for unit in runtime.in_slices(list(self.world.units(task.host.id))):
-                compiled = compile_view(self.world.view(task.host.id, unit))
-                desired.update((flow.key, flow) for flow in compiled.flows)
-        if view != "desired":
-            if task.connection is None:
-                raise InvalidError(f"Host {task.host.name} is not connected: what is installed there cannot be read.")
-            for body in task.connection.read_flows():
-                installed.update((flow.key, flow) for flow in runtime.in_slices(wire.parse_flow_stats(body)))
-        match view:
-            case "desired":
-                return [self._described(flow, "") for flow in runtime.in_slices(desired.values())]
-            case "installed":
-                return [self._described(flow, "") for flow in runtime.in_slices(installed.values())]
-        different = [(flow, "missing") for key, flow in desired.items() if installed.get(key) != flow]
-        different += [
-            (flow, "surplus" if flow.cookie >> 56 == COOKIE_MAGIC else "foreign")
-            for key, flow in installed.items()
-            if desired.get(key) != flow
-        ]
-        return [self._described(flow, what) for flow, what in runtime.in_slices(different)]
-
-    def read_drops(self) -> Iterator[tuple[str, list[tuple[bytes, str, int]]]]:
-        """Host by host, its drop flows: key, reason, packets so far. Hosts that are away are passed over."""
-        for task in tuple(self.tasks.values()):
-            connection = task.connection
-            if connection is None or task.state is not State.LIVE:
-                continue
-            readings = []
-            try:
-                for body in connection.read_flows():
-                    for flow, packets, _ in runtime.in_slices(wire.parse_flow_counters(body)):
-                        known = read_cookie(flow.cookie)
-                        if known is not None and known[1] is not Reason.NONE:
-                            readings.append((flow.key, known[1].name.lower(), packets))
-            except HostGoneError:
-                continue
-            yield task.host.name, readings
-
-    def _described(self, flow: wire.WireFlow, difference: str) -> dict[str, object]:
-        described: dict[str, object] = {"flow": wire_text(flow), **self.explain_cookie(flow.cookie)}
-        if difference:
-            described["difference"] = difference
-        return described
+        """See `Explainer.flows`."""
+        return self.explainer.flows(self._task_of(name), view)
 
     def explain(self, what: str) -> dict[str, object]:
-        """Whose a cookie or a pasted flow is, and why it drops if it does."""
-        try:
-            return self.explain_cookie(int(what, 0))
-        except ValueError:
-            pass
-        try:
-            return self.explain_cookie(text.read_line(what).cookie)
-        except ValueError as error:
-            raise InvalidError(
-                f"'{what[:80]}' is neither a cookie (0x5d...) nor a flow as ovs-ofctl prints it: {error}"
-            ) from error
+        """See `Explainer.explain`."""
+        return self.explainer.explain(what)
 
-    def explain_cookie(self, cookie: int) -> dict[str, object]:
-        """Owner and drop reason, in the words of the API."""
-        known = read_cookie(cookie)
-        described: dict[str, object] = {"cookie": f"{cookie:#x}"}
-        if known is None:
-            return described | {"app": None, "object_type": None, "object": None, "text": "not a flow of sdnctl"}
-        owner, reason = known
-        kind = owner.kind.name.lower()
-        object_id = self.world.by_key(kind, owner.key)
-        described |= {"app": owner.app.name.lower(), "object_type": kind, "object": object_id}
-        described |= {"project_id": None, "name": None, "reason": reason.name.lower() if reason else None}
-        model: Host | Network | Port | SecurityGroup | None = None
-        if object_id is not None:
-            tables = {
-                Kind.HOST: self.world.hosts,
-                Kind.NETWORK: self.world.networks,
-                Kind.PORT: self.world.ports,
-                Kind.GROUP: self.world.groups,
-            }
-            model = tables[owner.kind].get(object_id)  # type: ignore[attr-defined]
-        if model is not None:
-            described["name"] = model.name
-            described["project_id"] = None if isinstance(model, Host) else model.project_id
-        whose = f"{kind} {object_id or f'with key {owner.key}, which is deleted'}"
-        drop = f"; drops: {reason.text}" if reason is not Reason.NONE else ""
-        described["text"] = f"{owner.app.name.lower()} for {whose}{drop}"
-        return described
+    def read_drops(self) -> Iterator[tuple[str, list[tuple[bytes, str, int]]]]:
+        """See `explain.read_drops`."""
+        return read_drops(tuple(self.tasks.values()))
 
 
 KINDS: Final = ("host", "network", "subnet", "security_group", "address_group", "port")
 """In the order in which changes of one batch are put into the world."""
-VIEWS: Final = ("desired", "installed", "difference")

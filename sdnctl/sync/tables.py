@@ -18,12 +18,13 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from sdnctl import runtime
+from sdnctl.apps import meters
 from sdnctl.flows.pipeline import COOKIE_MAGIC, Table
 from sdnctl.flows.wire import MeterSpec, WireFlow
 from sdnctl.sync.units import Unit
 
-LAST_METER: Final = 0xFEFF
-"""Meters up to this id are ours (a port's meter has the number of its ofport); others are left alone."""
+LAST_METER: Final = meters.meter_id(meters.LAST_OFPORT, meters.MeterKind.PUNT) + meters.KINDS - 1
+"""Meters up to this id are ours; others are left alone."""
 
 EXACT: Final = 2**64 - 1
 """Mask of a cookie that has to match to the last bit."""

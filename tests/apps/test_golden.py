@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sdnctl.apps import classify, dhcp, output, port_security, responders, security_groups, switching
+from sdnctl.apps import classify, dhcp, meters, output, port_security, responders, security_groups, switching
 from sdnctl.model.ids import GroupKey, HostKey, NetworkKey, Ofport, PortKey
 from sdnctl.model.network import NetworkType
 from sdnctl.model.security import Direction
@@ -83,8 +83,8 @@ def test_dhcp(golden: Golden) -> None:
     without = replace(VM, key=PortKey(2), ofport=Ofport(2), dhcp=False)
     flows = [*dhcp.host_flows(HOST), *dhcp.port_flows(VM), *dhcp.port_flows(without)]
     golden.check("dhcp/two_ports", flows)
-    assert [(spec.id, spec.pktps, spec.burst) for spec in dhcp.port_meters(VM)] == [(1, 20, 40)]
-    assert dhcp.port_meters(without) == ()
+    assert [(spec.id, spec.pktps, spec.burst) for spec in meters.port_meters(VM)] == [(8, 20, 40)]
+    assert meters.port_meters(without) == ()
 
 
 def test_switching_of_a_host(golden: Golden) -> None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from sdnctl.apps import dhcp, frames
+from sdnctl.apps import dhcp, frames, meters
 from sdnctl.apps.dhcp import Verdict
 from sdnctl.flows.action import Output
 from sdnctl.flows.pipeline import App, Kind, Owner
@@ -100,5 +100,5 @@ def test_flood_of_one_port_ends_in_its_meter(lab: Lab) -> None:
         seen = []
         while (frame := packet_in(connection)[1]) != from_guest(3):
             seen.append(frames.parse(frame).xid)
-    assert seen[: dhcp.BURST] == list(range(dhcp.BURST))
+    assert seen[: meters.BURST] == list(range(meters.BURST))
     assert len(seen) < 250, "the meter lets a burst through, and then its rate"

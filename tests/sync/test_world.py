@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from netaddr import EUI, IPAddress, IPNetwork
 
+from sdnctl.apps.meters import LAST_OFPORT
 from sdnctl.model.port import AddressPair, FixedIP
 from sdnctl.model.security import Direction
 from sdnctl.model.views import (
@@ -25,7 +26,8 @@ from sdnctl.model.views import (
 )
 from sdnctl.sync.compile import compile_view
 from sdnctl.sync.units import Unit, UnitKind
-from sdnctl.sync.world import View, World
+from sdnctl.sync.views import View
+from sdnctl.sync.world import World
 from tests.sync import clouds
 
 Views = dict[Unit, View]
@@ -533,3 +535,17 @@ def test_rules_that_name_a_group_follow_its_coming_and_going() -> None:
     assert named() == {9}
     world.remove_address_group(clouds.OFFICES)
     assert named() == set()
+
+
+def test_an_ofport_without_meters_is_not_bound() -> None:
+    """One above what meters can be numbered for, as only somebody who asks for it gets; and the last that is served."""
+    world, reports = clouds.small_cloud()
+    world.put_port(clouds.port("p1"))
+    reports.plug("h1", "tap1", "p1", LAST_OFPORT + 1)
+    reports.tell(world, "h1")
+    assert "no meters" in world.refused_claims("id-h1")["tap1"]
+    assert bound_at(world, "p1") is None
+    reports.plug("h1", "tap1", "p1", LAST_OFPORT)
+    reports.tell(world, "h1")
+    assert world.refused_claims("id-h1") == {}
+    assert bound_at(world, "p1") == ("id-h1", "tap1")

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Meters of a local port: which number means what, and the one that guards the controller.
+
+A meter's number is `8 * ofport + kind`, so no two ports share one, and what a meter is for can be read off its number.
+Open vSwitch's userspace datapath has 262 144 meters; ofports above `LAST_OFPORT` have none, and it gives such numbers
+to nobody who does not ask for them.
+
+All that is punted from a port goes by its one meter PUNT, whatever app punts it: what the port may cost the controller
+has a bound, and it costs no other port.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import Final
+
+from sdnctl.flows.action import Meter
+from sdnctl.flows.meters import MeterSpec
+from sdnctl.model.views import LocalPort
+
+KINDS: Final = 8
+"""Meters to a port at most."""
+LAST_OFPORT: Final = 0x7FFF
+
+PACKETS_PER_S: Final = 20
+"""A client needs four packets for its lease and then two in twelve hours; more is a fault or an attack."""
+BURST: Final = 40
+
+
+class MeterKind(enum.IntEnum):
+    """What a port's meter limits."""
+
+    PUNT = 0
+    """What goes to the controller."""
+
+
+def meter_id(ofport: int, kind: MeterKind) -> int:
+    """The number of a port's meter; ValueError for an ofport that has none."""
+    if not 0 < ofport <= LAST_OFPORT:
+        raise ValueError(f"ofport {ofport}: only ports 1 to {LAST_OFPORT} have meters")
+    return ofport * KINDS + kind
+
+
+def punt(ofport: int) -> Meter:
+    """What stands before every action that sends a port's frame to the controller."""
+    return Meter(meter_id(ofport, MeterKind.PUNT))
+
+
+def port_meters(view: LocalPort) -> tuple[MeterSpec, ...]:
+    """The meters that the port's flows use."""
+    return (MeterSpec(meter_id(view.ofport, MeterKind.PUNT), PACKETS_PER_S, BURST),) if view.dhcp else ()

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a host's flows are and whose, in the words of the API."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from sdnctl import runtime
+from sdnctl.errors import HostGoneError, InvalidError
+from sdnctl.flows import text, wire
+from sdnctl.flows.decode import wire_text
+from sdnctl.flows.pipeline import COOKIE_MAGIC, Kind, Reason, read_cookie
+from sdnctl.model.host import Host
+from sdnctl.model.network import Network
+from sdnctl.model.port import Port
+from sdnctl.model.security import SecurityGroup
+from sdnctl.sync.compile import compile_view
+from sdnctl.sync.host import HostTask, State
+from sdnctl.sync.world import World
+
+VIEWS: Final = ("desired", "installed", "difference")
+
+
+class Explainer:
+    """Reads world and hosts, and changes nothing."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def flows(self, task: HostTask, view: str) -> list[dict[str, object]]:
+        """`desired`, `installed` or `difference`, in ovs-ofctl text, each flow with its owner in words."""
+        if view not in VIEWS:
+            raise InvalidError(f"view '{view}' is none of {', '.join(VIEWS)}.")
+        desired: dict[bytes, wire.WireFlow] = {}
+        installed: dict[bytes, wire.WireFlow] = {}
+        if view != "installed":
+            for unit in runtime.in_slices(list(self._world.units(task.host.id))):
+                compiled = compile_view(self._world.view(task.host.id, unit))
+                desired.update((flow.key, flow) for flow in compiled.flows)
+        if view != "desired":
+            if task.connection is None:
+                raise InvalidError(f"Host {task.host.name} is not connected: what is installed there cannot be read.")
+            for body in task.connection.read_flows():
+                installed.update((flow.key, flow) for flow in runtime.in_slices(wire.parse_flow_stats(body)))
+        match view:
+            case "desired":
+                return [self._described(flow, "") for flow in runtime.in_slices(desired.values())]
+            case "installed":
+                return [self._described(flow, "") for flow in runtime.in_slices(installed.values())]
+        different = [(flow, "missing") for key, flow in desired.items() if installed.get(key) != flow]
+        different += [
+            (flow, "surplus" if flow.cookie >> 56 == COOKIE_MAGIC else "foreign")
+            for key, flow in installed.items()
+            if desired.get(key) != flow
+        ]
+        return [self._described(flow, what) for flow, what in runtime.in_slices(different)]
+
+    def _described(self, flow: wire.WireFlow, difference: str) -> dict[str, object]:
+        described: dict[str, object] = {"flow": wire_text(flow), **self.explain_cookie(flow.cookie)}
+        if difference:
+            described["difference"] = difference
+        return described
+
+    def explain(self, what: str) -> dict[str, object]:
+        """Whose a cookie or a pasted flow is, and why it drops if it does."""
+        try:
+            return self.explain_cookie(int(what, 0))
+        except ValueError:
+            pass
+        try:
+            return self.explain_cookie(text.read_line(what).cookie)
+        except ValueError as error:
+            raise InvalidError(
+                f"'{what[:80]}' is neither a cookie (0x5d...) nor a flow as ovs-ofctl prints it: {error}"
+            ) from error
+
+    def explain_cookie(self, cookie: int) -> dict[str, object]:
+        """Owner and drop reason, in the words of the API."""
+        known = read_cookie(cookie)
+        described: dict[str, object] = {"cookie": f"{cookie:#x}"}
+        if known is None:
+            return described | {"app": None, "object_type": None, "object": None, "text": "not a flow of sdnctl"}
+        owner, reason = known
+        kind = owner.kind.name.lower()
+        object_id = self._world.by_key(kind, owner.key)
+        described |= {"app": owner.app.name.lower(), "object_type": kind, "object": object_id}
+        described |= {"project_id": None, "name": None, "reason": reason.name.lower() if reason else None}
+        model: Host | Network | Port | SecurityGroup | None = None
+        if object_id is not None:
+            tables = {
+                Kind.HOST: self._world.hosts,
+                Kind.NETWORK: self._world.networks,
+                Kind.PORT: self._world.ports,
+                Kind.GROUP: self._world.groups,
+            }
+            model = tables[owner.kind].get(object_id)  # type: ignore[attr-defined]
+        if model is not None:
+            described["name"] = model.name
+            described["project_id"] = None if isinstance(model, Host) else model.project_id
+        whose = f"{kind} {object_id or f'with key {owner.key}, which is deleted'}"
+        drop = f"; drops: {reason.text}" if reason is not Reason.NONE else ""
+        described["text"] = f"{owner.app.name.lower()} for {whose}{drop}"
+        return described
+
+
+def read_drops(tasks: Iterable[HostTask]) -> Iterator[tuple[str, list[tuple[bytes, str, int]]]]:
+    """Host by host, its drop flows: key, reason, packets so far. Hosts that are away are passed over."""
+    for task in tasks:
+        connection = task.connection
+        if connection is None or task.state is not State.LIVE:
+            continue
+        readings = []
+        try:
+            for body in connection.read_flows():
+                for flow, packets, _ in runtime.in_slices(wire.parse_flow_counters(body)):
+                    known = read_cookie(flow.cookie)
+                    if known is not None and known[1] is not Reason.NONE:
+                        readings.append((flow.key, known[1].name.lower(), packets))
+        except HostGoneError:
+            continue
+        yield task.host.name, readings

@@ -1,0 +1,269 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What each unit's flows depend on, read off the cloud: the pure half of `sync`.
+
+units(cloud, host)         every unit that may have flows on a host
+view(cloud, host, unit)    what the apps compute the unit's flows from; None when it has none there
+lease(cloud, port)         what DHCP tells a port
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from sdnctl.apps import leases
+from sdnctl.model.addresses import link_local, sources_of
+from sdnctl.model.ids import GroupKey, Ofport
+from sdnctl.model.network import Network, NetworkType
+from sdnctl.model.security import AddressGroup, Established
+from sdnctl.model.views import (
+    Clause,
+    Filtered,
+    Filtering,
+    FloodChunk,
+    GroupAddress,
+    GroupRule,
+    GroupView,
+    HostView,
+    LocalPort,
+    Member,
+    Neighbour,
+    NetworkView,
+    Station,
+    TunnelPeer,
+)
+from sdnctl.sync.cloud import Cloud, NetworkIndex
+from sdnctl.sync.units import HOST_UNIT, Unit, UnitKind, unpack_prefix
+
+View = HostView | TunnelPeer | NetworkView | FloodChunk | LocalPort | Neighbour | Station | GroupView | Member
+
+
+def units(cloud: Cloud, host_id: str) -> Iterator[Unit]:
+    """Every unit that may have flows on the host."""
+    yield HOST_UNIT
+    for other in cloud.hosts:
+        if other != host_id:
+            yield Unit(UnitKind.PEER, other)
+    groups: set[str] = set()
+    for network_id in cloud.networks_on[host_id]:
+        yield from network_units(cloud, network_id, host_id)
+        groups.update(cloud.indexes[network_id].users.get(host_id, ()))
+    for group_id in groups:
+        yield Unit(UnitKind.GROUP, group_id)
+
+
+def network_units(cloud: Cloud, network_id: str, host_id: str) -> Iterator[Unit]:
+    index = cloud.indexes[network_id]
+    yield Unit(UnitKind.NETWORK, network_id)
+    for number in index.chunks.get(host_id, ()):
+        yield Unit(UnitKind.CHUNK, network_id, number)
+    for port_id in index.present.get(host_id, ()):
+        yield Unit(UnitKind.PORT, port_id)
+    for port_id in index.known:
+        yield Unit(UnitKind.NEIGHBOUR, port_id)
+    for mac in index.stations:
+        yield Unit(UnitKind.STATION, network_id, mac)
+    asked = {port_id for group_id in index.wanted.get(host_id, ()) for port_id in index.members.get(group_id, ())}
+    for number in {number for port_id in asked for number in cloud.served[port_id].addresses}:
+        yield Unit(UnitKind.MEMBER, network_id, number)
+
+
+def view(cloud: Cloud, host_id: str, unit: Unit) -> View | None:
+    """What the apps compute the unit's flows from; None when the unit has none on this host."""
+    host = cloud.hosts.get(host_id)
+    if host is None:
+        return None
+    facts = cloud.facts.get(host_id)
+    tunnel = facts.tunnel_ofport if facts else None
+    match unit.kind:
+        case UnitKind.HOST:
+            patches = facts.patch_ofports if facts and facts.patch_ofports else {}
+            return HostView(host.key, tunnel, tuple(sorted(set(patches.values()))))
+        case UnitKind.PEER:
+            peer = cloud.hosts.get(unit.id)
+            if peer is None or peer.tunnel_ip is None or tunnel is None or unit.id == host_id:
+                return None
+            return TunnelPeer(peer.key, tunnel, int(peer.tunnel_ip))
+        case UnitKind.PORT:
+            return _local_port(cloud, host_id, unit.id)
+        case UnitKind.NEIGHBOUR:
+            return _neighbour(cloud, host_id, unit.id)
+        case UnitKind.GROUP:
+            return _group_view(cloud, unit.id) if host_id in cloud.used_on.get(unit.id, ()) else None
+    network, index = cloud.networks.get(unit.id), cloud.indexes.get(unit.id)
+    if network is None or index is None or host_id not in index.present:
+        return None
+    match unit.kind:
+        case UnitKind.NETWORK:
+            return _network_view(cloud, host_id, network, index)
+        case UnitKind.CHUNK:
+            chunk = index.chunks[host_id].get(unit.number)
+            if not chunk:
+                return None
+            open_ones = (ofport for ofport, port_id in chunk.items() if port_id in index.open_ports)
+            filtered = tuple(_filtered(cloud, host_id, chunk))
+            return FloodChunk(network.key, unit.number, tuple(sorted(chunk)), tuple(sorted(open_ones)), filtered)
+        case UnitKind.MEMBER:
+            return _member(cloud, host_id, network, index, unit.number)
+        case _:
+            return _station(cloud, host_id, network, index, unit.number)
+
+
+def lease(cloud: Cloud, port_id: str) -> leases.Lease | None:
+    """What the DHCP responder tells the port; None when it has no address in a subnet with DHCP."""
+    if port_id not in cloud.leases:
+        port = cloud.ports[port_id]
+        subnets = {name: cloud.subnets[name] for name in cloud.subnets_of[port.network_id]}
+        server = min(cloud.servers[port.network_id], default=None)
+        network = cloud.networks.get(port.network_id)
+        found = cloud.ports[server] if server else None
+        cloud.leases[port_id] = leases.lease_for(port, network, subnets, found, cloud.defaults) if network else None
+    return cloud.leases[port_id]
+
+
+def _network_view(cloud: Cloud, host_id: str, network: Network, index: NetworkIndex) -> NetworkView:
+    facts = cloud.facts.get(host_id)
+    peers: tuple[int, ...] = ()
+    underlay: Ofport | None = None
+    if network.type is NetworkType.VXLAN:
+        underlay = facts.tunnel_ofport if facts else None
+        others = (cloud.hosts[other].tunnel_ip for other in index.present if other != host_id)
+        peers = tuple(sorted(int(address) for address in others if address is not None))
+    elif facts and facts.patch_ofports and network.physical_network:
+        underlay = facts.patch_ofports.get(network.physical_network)
+    return NetworkView(
+        network.key,
+        network.type,
+        network.segmentation_id,
+        underlay,
+        peers,
+        tuple(sorted(index.chunks[host_id])),
+        bool(index.open_ports),
+    )
+
+
+def _local_port(cloud: Cloud, host_id: str, port_id: str) -> LocalPort | None:
+    served = cloud.served.get(port_id)
+    if served is None or served.binding is None or served.binding.host_id != host_id:
+        return None
+    if served.binding.ofport is None or cloud.at_ofport[host_id].get(served.binding.ofport) != port_id:
+        # Not known yet, or just passed on to the next one.
+        return None
+    port = cloud.ports[port_id]
+    return LocalPort(
+        port.key,
+        cloud.networks[port.network_id].key,
+        served.binding.ofport,
+        int(port.mac),
+        sources_of(port),
+        port.port_security_enabled,
+        lease(cloud, port_id) is not None,
+        _filtering(cloud, port_id),
+        tuple(sorted(cloud.groups[one].key for one in served.groups if one in cloud.groups)),
+    )
+
+
+def _filtering(cloud: Cloud, port_id: str) -> Filtering:
+    groups = cloud.served[port_id].groups
+    if not groups:
+        return Filtering.NONE
+    is_stateful = any(one in cloud.groups and cloud.groups[one].stateful for one in groups)
+    return Filtering.STATEFUL if is_stateful else Filtering.STATELESS
+
+
+def _filtered(cloud: Cloud, host_id: str, ofports: Iterable[Ofport]) -> Iterator[Filtered]:
+    """Which of a host's ofports are ports with security groups."""
+    for ofport in sorted(ofports):
+        port_id = cloud.at_ofport[host_id].get(ofport)
+        filtering = _filtering(cloud, port_id) if port_id else Filtering.NONE
+        if port_id and filtering:
+            yield Filtered(ofport, cloud.ports[port_id].key, filtering)
+
+
+def _group_view(cloud: Cloud, group_id: str) -> GroupView | None:
+    """A rule whose remote group is unknown allows nothing."""
+    group = cloud.groups.get(group_id)
+    if group is None:
+        return None
+    rules: dict[GroupRule, None] = {}
+    addresses: set[tuple[GroupKey, int, int, int]] = set()
+    for rule in group.rules:
+        prefix, remote = rule.remote_prefix, None
+        remote_id = rule.remote_group_id or rule.remote_address_group_id
+        if remote_id:
+            named = cloud.groups.get(remote_id) or cloud.address_groups.get(remote_id)
+            if named is None:
+                continue
+            remote = named.key
+            if isinstance(named, AddressGroup):
+                addresses.update(
+                    (remote, int(one.version), int(one.first), int(one.netmask)) for one in named.addresses
+                )
+        found = GroupRule(
+            rule.direction,
+            rule.version,
+            rule.protocol,
+            rule.port_min,
+            rule.port_max,
+            rule.established is Established.KEEP,
+            (int(prefix.first), int(prefix.netmask)) if prefix is not None else None,
+            remote,
+        )
+        rules[found] = None
+    return GroupView(group.key, tuple(rules), tuple(GroupAddress(*one) for one in sorted(addresses)))
+
+
+def _member(cloud: Cloud, host_id: str, network: Network, index: NetworkIndex, number: int) -> Member | None:
+    wanted = index.wanted.get(host_id)
+    owners = index.addresses.get(number)
+    if not wanted or not owners:
+        return None
+    version, address, mask = unpack_prefix(number)
+    clauses = {
+        (use.direction, use.keeps, cloud.groups[group_id].key)
+        for owner in owners
+        for group_id in cloud.served[owner].groups
+        if group_id in cloud.groups
+        for use in wanted.get(group_id, ())
+        if use.version == version
+    }
+    if not clauses:
+        return None
+    key = min(cloud.ports[owner].key for owner in owners)
+    return Member(key, network.key, version, address, mask, tuple(Clause(*one) for one in sorted(clauses)))
+
+
+def _neighbour(cloud: Cloud, host_id: str, port_id: str) -> Neighbour | None:
+    served = cloud.served.get(port_id)
+    if served is None or host_id not in cloud.indexes[served.network_id].present:
+        return None
+    port = cloud.ports[port_id]
+    mac = int(port.mac)
+    local = served.binding is not None and served.binding.host_id == host_id
+    return Neighbour(
+        port.key,
+        cloud.networks[port.network_id].key,
+        mac,
+        tuple(int(one.address) for one in port.fixed_ips if one.address.version == 4),
+        (*(int(one.address) for one in port.fixed_ips if one.address.version == 6), link_local(mac)),
+        served.binding.ofport if local and served.binding else None,
+    )
+
+
+def _station(cloud: Cloud, host_id: str, network: Network, index: NetworkIndex, mac: int) -> Station | None:
+    owners = index.stations.get(mac, ())
+    if not owners:
+        return None
+    port = min((cloud.ports[owner] for owner in owners), key=lambda one: one.key)
+    binding = cloud.served[port.id].binding
+    if len(owners) > 1:
+        return Station(port.key, network.key, mac, None, None, None, None)
+    if binding is None:
+        return None
+    if binding.host_id == host_id:
+        if binding.ofport is None:
+            return None
+        return Station(port.key, network.key, mac, binding.ofport, None, None, None, _filtering(cloud, port.id))
+    peer, facts = cloud.hosts[binding.host_id].tunnel_ip, cloud.facts.get(host_id)
+    if network.type is not NetworkType.VXLAN or peer is None or facts is None or facts.tunnel_ofport is None:
+        return None
+    return Station(port.key, network.key, mac, None, network.segmentation_id, facts.tunnel_ofport, int(peer))
