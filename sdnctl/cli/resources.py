@@ -57,6 +57,7 @@ COLUMNS: Final = {
         "remote_address_group_id",
     ),
     "address_group": ("id", "name", "addresses"),
+    "ip_group": ("id", "name", "network_id", "ip_address", "port_ids", "active", "vrrp", "holder"),
 }
 """What people see of a list; a column that no object has is left out."""
 

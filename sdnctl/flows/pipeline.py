@@ -29,6 +29,8 @@ class Table(enum.IntEnum):
     """Which ARP and ND question is answered with which MAC; DHCP punted."""
     REPLY = 22
     """The question is turned into its answer and sent back."""
+    IP_GROUPS = 24
+    """A member announces the address of its IP group: a copy to the controller."""
     FROM_STATE = 30
     """What a port with security groups sends is tracked, in the port's zone."""
     FROM_EVAL = 31
@@ -70,6 +72,7 @@ class App(enum.IntEnum):
     SWITCHING = 6
     OUTPUT = 7
     SECURITY_GROUPS = 8
+    IP_GROUPS = 10
 
 
 class Kind(enum.IntEnum):
@@ -80,6 +83,7 @@ class Kind(enum.IntEnum):
     PORT = 3
     GROUP = 4
     """A security group."""
+    IP_GROUP = 5
 
 
 class Reason(enum.IntEnum):
@@ -120,6 +124,7 @@ class Reason(enum.IntEnum):
     NOT_ALLOWED_TO = 24, "no rule of the receiving port's security groups allows it"
     INVALID_STATE = 25, "the connection tracker can make no sense of it"
     CUT = 26, "belongs to a connection that the port's security groups allow no more"
+    PINNED = 28, "a member of an IP group announced its address, which is pinned to another member"
 
 
 COOKIE_MAGIC: Final = 0x5D

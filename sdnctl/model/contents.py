@@ -11,13 +11,16 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from netaddr import EUI
+
 from sdnctl.model.host import Host
 from sdnctl.model.ids import Revision
+from sdnctl.model.ip_group import IpGroup
 from sdnctl.model.network import Network, Subnet
 from sdnctl.model.port import Port, PortStatus
 from sdnctl.model.security import AddressGroup, SecurityGroup
 
-Item = Network | Subnet | Port | Host | SecurityGroup | AddressGroup
+Item = Network | Subnet | Port | Host | SecurityGroup | AddressGroup | IpGroup
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +34,7 @@ class Contents:
     hosts: tuple[Host, ...] = ()
     security_groups: tuple[SecurityGroup, ...] = ()
     address_groups: tuple[AddressGroup, ...] = ()
+    ip_groups: tuple[IpGroup, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,9 @@ class Source(Protocol):
 
     def record_status(self, statuses: Mapping[str, tuple[PortStatus, str]]) -> None:
         """Remember each port's status and the name of the host it is bound to (or "")."""
+
+    def move_holder(self, group_id: str, port_id: str | None, virtual_mac: EUI | None) -> Revision | None:
+        """Let a member hold an IP group, or nobody; None, and nothing is written, if it may not or does already."""
 
     def on_commit(self, callback: Callable[[Revision], None]) -> None:
         """Have `callback` called after every write of this process; it must only wake somebody."""

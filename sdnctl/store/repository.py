@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, TypeVar
 
+from netaddr import EUI
 from sqlalchemy import Connection, select
 
 from sdnctl import runtime
@@ -27,6 +28,7 @@ from sdnctl.store import (
     contents,
     hosts,
     identity,
+    ip_groups,
     labels,
     listing,
     networks,
@@ -41,8 +43,9 @@ from sdnctl.store.authentication import Authentication, admin_secret, has_admin,
 from sdnctl.store.bodies import list_of
 from sdnctl.store.database import Database
 from sdnctl.store.migrate import migrate
-from sdnctl.store.objects import KINDS, SECURITY_GROUP
+from sdnctl.store.objects import IP_GROUP, KINDS, SECURITY_GROUP
 from sdnctl.store.settings import Settings
+from sdnctl.store.space import mac_text
 from sdnctl.store.write import Write
 
 T = TypeVar("T")
@@ -59,6 +62,7 @@ _CREATE: Final[Mapping[str, Create]] = {
     "security_group": security_groups.create,
     "security_group_rule": security_rules.create,
     "address_group": address_groups.create,
+    "ip_group": ip_groups.create,
     "host": hosts.create,
     "project": identity.create_projects,
     "token": identity.create_tokens,
@@ -69,6 +73,7 @@ _UPDATE: Final[Mapping[str, Update]] = {
     "port": ports.change,
     "security_group": security_groups.change,
     "address_group": address_groups.change,
+    "ip_group": ip_groups.change,
     "host": hosts.change,
     "project": identity.change_project,
     "token": identity.change_token,
@@ -80,6 +85,7 @@ _DELETE: Final[Mapping[str, Delete]] = {
     "security_group": security_groups.remove,
     "security_group_rule": security_rules.remove,
     "address_group": address_groups.remove,
+    "ip_group": ip_groups.remove,
     "host": hosts.remove,
     "project": identity.remove_project,
     "token": identity.remove_token,
@@ -90,6 +96,7 @@ _CLAIM: Final[Mapping[str, Claim]] = {
     "port": ports.claim,
     "security_group": security_groups.claim,
     "address_group": address_groups.claim,
+    "ip_group": ip_groups.claim,
     "host": hosts.claim,
     "project": identity.claim_project,
     "token": identity.claim_token,
@@ -252,6 +259,16 @@ class Store:
             part = {port_id: statuses[port_id] for port_id in ids[start : start + _ROWS]}
             self._database.write(lambda connection, part=part: contents.record_status(connection, part))  # type: ignore[misc]
             runtime.give_way()
+
+    def move_holder(self, group_id: str, port_id: str | None, virtual_mac: EUI | None) -> Revision | None:
+        def work(write: Write) -> list[str]:
+            mac = None if virtual_mac is None else mac_text(int(virtual_mac))
+            changed.append(ip_groups.moved(write, group_id, port_id, mac))
+            return []
+
+        changed: list[bool] = []
+        revision = self._write(_NOBODY, IP_GROUP.name, work).revision
+        return revision if changed[-1] else None
 
     def on_commit(self, callback: Callable[[Revision], None]) -> None:
         self._listeners.append(callback)

@@ -16,6 +16,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.operations import Operations
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, text
 
@@ -138,6 +139,12 @@ def test_ports_from_before_security_groups_have_none(url: str) -> None:
 
 
 def _back_to_the_first_schema(connection: Connection) -> None:
+    with Operations(MigrationContext.configure(connection)).batch_alter_table("addresses") as batch:
+        batch.drop_index("addresses_ip_group_id_index")
+        batch.drop_constraint("addresses_ip_group_id_fk", type_="foreignkey")
+        batch.drop_column("ip_group_id")
+    for name in ("ip_group_members", "ip_groups"):
+        connection.execute(text(f"DROP TABLE {name}"))
     for name in ("port_security_groups", "security_group_rules", "security_groups", "address_groups"):
         connection.execute(text(f"DROP TABLE {name}"))
     connection.execute(text("ALTER TABLE ports DROP COLUMN security_groups"))
