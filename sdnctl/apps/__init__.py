@@ -8,13 +8,24 @@ for the same table, priority and match, and nothing here knows time, files or ot
 
 from __future__ import annotations
 
-from sdnctl.apps import classify, dhcp, meters, output, port_security, responders, security_groups, switching
+from sdnctl.apps import (
+    classify,
+    dhcp,
+    ip_groups,
+    meters,
+    output,
+    port_security,
+    responders,
+    security_groups,
+    switching,
+)
 from sdnctl.flows.flow import Flow
 from sdnctl.flows.meters import MeterSpec
 from sdnctl.model.views import (
     FloodChunk,
     GroupView,
     HostView,
+    IpGroupView,
     LocalPort,
     Member,
     Neighbour,
@@ -27,6 +38,7 @@ __all__ = [
     "chunk",
     "group",
     "host",
+    "ip_group",
     "member",
     "neighbour",
     "network",
@@ -45,6 +57,7 @@ def host(view: HostView) -> tuple[Flow, ...]:
         *port_security.host_flows(view),
         *responders.host_flows(view),
         *dhcp.host_flows(view),
+        *ip_groups.host_flows(view),
         *security_groups.host_flows(view),
         *switching.host_flows(view),
         *output.host_flows(view),
@@ -73,6 +86,7 @@ def port(view: LocalPort) -> tuple[Flow, ...]:
         *port_security.port_flows(view),
         *responders.port_flows(view),
         *dhcp.port_flows(view),
+        *ip_groups.port_flows(view),
         *security_groups.port_flows(view),
         *output.port_flows(view),
     )
@@ -106,3 +120,8 @@ def group(view: GroupView) -> tuple[Flow, ...]:
 def member(view: Member) -> tuple[Flow, ...]:
     """Who is in a security group that rules name."""
     return tuple(security_groups.member_flows(view))
+
+
+def ip_group(view: IpGroupView) -> tuple[Flow, ...]:
+    """Who may announce a fail-over address, and what is answered for it."""
+    return tuple(ip_groups.group_flows(view))

@@ -19,7 +19,7 @@ VRRP_GROUPS: Final = {4: 0xE0000012, 6: 0xFF02 << 112 | 0x12}
 """224.0.0.18 and ff02::12, where virtual routers hear each other."""
 
 
-def is_virtual(mac: int, version: int) -> bool:
+def is_virtual_mac(mac: int, version: int) -> bool:
     """Whether it is the MAC address of a virtual router of this IP version."""
     return mac & VIRTUAL_MAC_MASK == VIRTUAL_MACS[version] and bool(mac & 0xFF)
 

@@ -12,6 +12,7 @@ this is the hot path, and a flow's fields are integers anyway. The views of one 
     Neighbour    per known port of such a network       ARP and ND answers
     Station      per known MAC of such a network        unicast switching
     GroupView    per security group of a port here      what its rules allow
+    IpGroupView  per IP group of such a network
     Member       per address of such a network whose owner is in a group that a rule of a port here names
 """
 
@@ -118,13 +119,17 @@ class LocalPort:
     ofport: Ofport
     mac: int
     sources: tuple[Source, ...]
-    """Fixed addresses and allowed pairs, sorted; the IPv6 link-local address of every MAC is among them."""
+    """Fixed addresses, IP groups' and allowed pairs, sorted; the IPv6 link-local address of every MAC is among them."""
     port_security: bool
     dhcp: bool
     """The responder has a lease for this port (an IPv4 address in a subnet with DHCP on)."""
     filtering: Filtering = Filtering.NONE
     groups: tuple[GroupKey, ...] = ()
     """Its security groups, sorted."""
+    announces: bool = False
+    """It is a member of an IP group."""
+    virtual: tuple[tuple[int, int], ...] = ()
+    """Version and address of its IP groups with VRRP, sorted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,3 +229,30 @@ class Member:
     mask: int
     clauses: tuple[Clause, ...]
     """Sorted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Announcer:
+    """A member of an IP group that is bound to this host."""
+
+    key: PortKey
+    ofport: Ofport
+
+
+@dataclass(frozen=True, slots=True)
+class IpGroupView:
+    """A fail-over address of a network with a port on this host."""
+
+    key: GroupKey
+    network: NetworkKey
+    version: int
+    address: int
+    members: tuple[Announcer, ...]
+    """Those bound to this host, sorted."""
+    holder: PortKey | None = None
+    """Who has the address, wherever it is; None while nobody who could be reached is known to."""
+    mac: int | None = None
+    """The holder's, or the virtual one with which it announced the address."""
+    pinned: PortKey | None = None
+    """The only member that may say it has it; None: all may."""
+    vrrp: bool = False
