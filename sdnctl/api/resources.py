@@ -718,6 +718,7 @@ IP_GROUP: Final = Resource(
             Address(),
             CREATE | FIND,
             "The address, in a subnet of the network if it has any, or IPv6 link-local; default: a free one.",
+            alias="sdnctl-ip-groups",
         ),
         Attribute(
             "port_ids",
@@ -725,6 +726,7 @@ IP_GROUP: Final = Resource(
             EDIT | FILTER,
             "Its members: ports of the network that may send from the address; a PUT replaces all.",
             default=[],
+            alias="sdnctl-ip-groups",
         ),
         Attribute(
             "active",
@@ -738,6 +740,7 @@ IP_GROUP: Final = Resource(
             EDIT | FILTER,
             "auto: the member that announced the address last has it; a member's id: that one, whatever others say.",
             default="auto",
+            alias="sdnctl-ip-groups",
         ),
         Attribute(
             "vrrp",
@@ -745,10 +748,21 @@ IP_GROUP: Final = Resource(
             EDIT | FILTER,
             "Members run VRRP: they may use virtual MAC addresses, and hear each other whatever security groups say.",
             default=False,
+            alias="sdnctl-ip-groups",
         ),
-        Attribute("holder", OrNull(Uuid()), FIND, "The member that has the address; null: none is known to."),
         Attribute(
-            "virtual_mac", OrNull(Mac()), READ_ONLY, "The virtual MAC address it announced; null: its port's own."
+            "holder",
+            OrNull(Uuid()),
+            FIND,
+            "The member that has the address; null: none is known to.",
+            alias="sdnctl-ip-groups",
+        ),
+        Attribute(
+            "virtual_mac",
+            OrNull(Mac()),
+            READ_ONLY,
+            "The virtual MAC address with which it announced the address; null: its port's own.",
+            alias="sdnctl-ip-groups",
         ),
         *STANDARD,
     ),

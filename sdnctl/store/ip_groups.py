@@ -226,16 +226,14 @@ def _insert_members(write: Write, group_id: str, members: Sequence[str]) -> None
         write.insert(tables.ip_group_members, [{"group_id": group_id, "port_id": port_id} for port_id in members])
 
 
-def _members(
-    write: Write, network: Row[Any], wanted: Sequence[object], present: Collection[str]
-) -> list[str]:
+def _members(write: Write, network: Row[Any], wanted: Sequence[object], present: Collection[str]) -> list[str]:
     """The members' ids, sorted. Those that the group has not yet must be the caller's, and on its network."""
     members = sorted({str(port_id) for port_id in wanted})
     if len(members) > MOST_MEMBERS:
         raise InvalidError(f"port_ids: {len(members)} are too many; an IP group has at most {MOST_MEMBERS} members.")
     added = write.hold(PORT, set(members).difference(present))
-    query = select(_port.id, _port.network_id, _port.project_id, _port.device_owner).where(_port.id.in_(added))
-    for row in write.connection.execute(query.order_by(_port.id)) if added else ():
+    query = select(tables.ports).where(_port.id.in_(added)).order_by(_port.id)
+    for row in write.connection.execute(query) if added else ():
         if row.network_id != network.id:
             raise InvalidError(
                 f"port_ids: port {row.id} is on network {row.network_id}; members are ports of network {network.id}."

@@ -77,8 +77,8 @@ def network_units(cloud: Cloud, network_id: str, host_id: str) -> Iterator[Unit]
         yield Unit(UnitKind.NEIGHBOUR, port_id)
     groups = cloud.ip_groups_in.get(network_id, ())
     virtual = {int(mac) for group_id in groups if (mac := cloud.ip_groups[group_id].virtual_mac) is not None}
-    for mac in virtual.union(index.stations):
-        yield Unit(UnitKind.STATION, network_id, mac)
+    for number in virtual.union(index.stations):
+        yield Unit(UnitKind.STATION, network_id, number)
     for group_id in groups:
         yield Unit(UnitKind.IP_GROUP, group_id)
     asked = {port_id for group_id in index.wanted.get(host_id, ()) for port_id in index.members.get(group_id, ())}

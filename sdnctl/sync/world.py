@@ -596,7 +596,7 @@ class World:
 
 def _vrrp_rules(group: IpGroup) -> SecurityGroup:
     """What lets a group's members hear each other's advertisements, to their multicast group or to each other."""
-    version = int(group.address.version)
+    version = group.address.version
     heard = IPNetwork(IPAddress(VRRP_GROUPS[version], version))
     rules = (
         SecurityRule(f"{group.id}-1", Direction.EGRESS, version, VRRP, remote_prefix=heard),

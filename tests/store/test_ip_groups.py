@@ -94,7 +94,7 @@ def test_two_groups_of_one_request_want_one_address(cloud: Cloud) -> None:
 def test_addresses_that_cannot_be(cloud: Cloud, address: str, why: str) -> None:
     network = cloud.network()
     cloud.subnet(network)
-    with pytest.raises(InvalidError, match=f"^ip_address: {address}.*{why}"):
+    with pytest.raises(InvalidError, match=rf"^ip_address: {address}.*{why}"):
         cloud.create("ip_group", network_id=network["id"], ip_address=address)
     assert cloud.list("ip_group") == []
 
@@ -116,12 +116,12 @@ def test_address_that_slaac_could_give(cloud: Cloud) -> None:
 def test_link_local_and_networks_without_subnets(cloud: Cloud) -> None:
     network = cloud.network()
     groups = [cloud.create("ip_group", network_id=network["id"], ip_address=one) for one in ("fe80::1", "10.0.0.9")]
-    with pytest.raises(InvalidError, match="^ip_address: network .* has no subnet"):
+    with pytest.raises(InvalidError, match=r"^ip_address: network .* has no subnet"):
         cloud.create("ip_group", network_id=network["id"])
-    with pytest.raises(InvalidError, match="^cidr: the address of IP group .* is the gateway"):
+    with pytest.raises(InvalidError, match=r"^cidr: the address of IP group .* is the gateway"):
         cloud.subnet(network, "10.0.0.8/29")
     outer = cloud.create("ip_group", network_id=network["id"], ip_address="10.0.1.255")
-    with pytest.raises(InvalidError, match="^cidr: the address of IP group .* network or broadcast"):
+    with pytest.raises(InvalidError, match=r"^cidr: the address of IP group .* network or broadcast"):
         cloud.subnet(network, "10.0.0.0/23")
     cloud.delete("ip_group", outer)
     cloud.subnet(network)
@@ -138,7 +138,7 @@ def test_what_an_address_hangs_on_stays(cloud: Cloud) -> None:
         cloud.delete("subnet", subnet)
     with pytest.raises(ConflictError, match=group["id"]):
         cloud.delete("network", network)
-    with pytest.raises(ConflictError, match=f"^gateway_ip: {ADDRESS} is the address of IP group"):
+    with pytest.raises(ConflictError, match=rf"^gateway_ip: {ADDRESS} is the address of IP group"):
         cloud.update("subnet", subnet, gateway_ip=ADDRESS, allocation_pools=[])
     cloud.delete("ip_group", group)
     cloud.delete("network", network)
@@ -147,7 +147,7 @@ def test_what_an_address_hangs_on_stays(cloud: Cloud) -> None:
 def test_members_are_own_ports_of_the_network(cloud: Cloud) -> None:
     network, group, ports = made(cloud)
     elsewhere = cloud.port(cloud.network())
-    with pytest.raises(InvalidError, match=f"^port_ids: port {elsewhere['id']} is on network"):
+    with pytest.raises(InvalidError, match=rf"^port_ids: port {elsewhere['id']} is on network"):
         cloud.update("ip_group", group, port_ids=[elsewhere["id"]])
     with pytest.raises(NotFoundError):
         cloud.update("ip_group", group, port_ids=[NOWHERE])
@@ -185,10 +185,10 @@ def test_on_anothers_network_the_address_and_vrrp_are_its_owners(cloud: Cloud) -
     network = cloud.network(ADMIN, shared=True)
     cloud.subnet(network, ctx=ADMIN)
     for body in ({"ip_address": ADDRESS}, {"vrrp": True}):
-        with pytest.raises(ForbiddenError, match=f"^{next(iter(body))}: only the owner"):
+        with pytest.raises(ForbiddenError, match=rf"^{next(iter(body))}: only the owner"):
             cloud.create("ip_group", BOB, network_id=network["id"], **body)
     group = cloud.create("ip_group", BOB, network_id=network["id"])
-    with pytest.raises(ForbiddenError, match="^vrrp: only the owner"):
+    with pytest.raises(ForbiddenError, match=r"^vrrp: only the owner"):
         cloud.update("ip_group", group, BOB, vrrp=True)
     assert cloud.update("ip_group", group, ADMIN, vrrp=True)["vrrp"] is True
     assert cloud.create("ip_group", NOVA, network_id=network["id"], ip_address=ADDRESS)
@@ -212,11 +212,11 @@ def test_others_see_nothing_of_it(cloud: Cloud) -> None:
 
 def test_pinned_member_holds_it(cloud: Cloud) -> None:
     network, group, (first, second) = made(cloud)
-    with pytest.raises(InvalidError, match=f"^active: {NOWHERE} is not among port_ids"):
+    with pytest.raises(InvalidError, match=rf"^active: {NOWHERE} is not among port_ids"):
         cloud.update("ip_group", group, active=NOWHERE)
     pinned = cloud.update("ip_group", group, active=first["id"])
     assert (pinned["active"], pinned["holder"]) == (first["id"], first["id"])
-    with pytest.raises(InvalidError, match="^active: .* is not among port_ids"):
+    with pytest.raises(InvalidError, match=r"^active: .* is not among port_ids"):
         cloud.update("ip_group", group, port_ids=[second["id"]])
     assert cloud.store.move_holder(group["id"], second["id"], None) is None
     assert cloud.get("ip_group", group) == pinned

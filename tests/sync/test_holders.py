@@ -91,9 +91,7 @@ def test_what_was_announced_while_the_store_was_away_is_carried_out() -> None:
 
 
 @given(
-    st.lists(
-        st.tuples(st.sampled_from(clouds.IP_GROUPS), st.sampled_from(("p1", "p2")), st.floats(0, 5)), max_size=60
-    )
+    st.lists(st.tuples(st.sampled_from(clouds.IP_GROUPS), st.sampled_from(("p1", "p2")), st.floats(0, 5)), max_size=60)
 )
 def test_moves_are_bounded_and_the_last_claim_wins(history: list[tuple[str, str, float]]) -> None:
     groups = Groups()
