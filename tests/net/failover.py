@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass
 from typing import Final
@@ -68,7 +69,7 @@ def move_of(sniffer: Sniffer, address: str, new: str, since: float = 0.0) -> Mov
     return Move(
         start,
         1000 * (next(at for at, is_new in answers if is_new and at >= start) - start),
-        1000 * max(later - earlier for earlier, later in zip(times, times[1:], strict=False)),
+        1000 * max(later - earlier for earlier, later in itertools.pairwise(times)),
         1000 * (old[-1] - start) if old else None,
         sum(1 for at, is_new in answers if is_new and at >= start),
     )

@@ -137,7 +137,6 @@ def moves(net: Net, client: Guest, address: str, old: str, new: str) -> Move:
 def test_announcement_moves_traffic(tunnelled: Net, client: str, old: str, new: str, address: str) -> None:
     """Of a client whose neighbour cache is filled: at once, wherever client, old and new holder are."""
     move = moves(tunnelled, tunnelled.guests[client], address, old, new)
-    print(f"{client} {old}->{new} {address}: {move}")
     assert move.longest_ms < MOVED_MS
     assert (move.last_of_old_ms or 0) < MOVED_MS
 
@@ -150,7 +149,6 @@ def test_announcement_moves_traffic_on_a_flat_network(
 ) -> None:
     """Also of a machine beyond the provider bridge, which is none of ours."""
     move = moves(plain, plain.guests[client], address, old, new)
-    print(f"{client} {old}->{new} {address}: {move}")
     assert move.longest_ms < MOVED_MS
     assert (move.last_of_old_ms or 0) < MOVED_MS
 
@@ -328,7 +326,6 @@ def test_traffic_moves_without_a_controller(tunnelled: Net, address: str) -> Non
             move = move_of(seen, address, net["m3"].mac)
         assert net["m3"].mac in known
         assert move is not None
-        print(address, move)
         assert move.longest_ms < MOVED_MS
         assert (move.last_of_old_ms or 0) < MOVED_MS
         assert report.longest_gap_ms - report.longest_stall_ms < MOVED_MS, report
