@@ -33,6 +33,7 @@ from sdnctl.flows.match import Match  # noqa: E402
 from sdnctl.flows.pipeline import App, Kind, Owner, Table  # noqa: E402
 from sdnctl.flows.registers import FROM_PORT, NETWORK, TO_PORT  # noqa: E402
 from sdnctl.flows.wire import add_message, encode, parse_flow_stats  # noqa: E402
+from sdnctl.model.filters import ALL  # noqa: E402
 from sdnctl.model.ids import NetworkKey, Ofport, PortKey  # noqa: E402
 from sdnctl.model.views import LocalPort, Neighbour, Source, Station  # noqa: E402
 
@@ -97,10 +98,10 @@ def of_apps(number: int) -> list[Flow]:
     """All flows of a local port and of a port elsewhere, with an IPv4 and an IPv6 address each."""
     mac, local, ofport = MAC + number, LINK_LOCAL | number, Ofport(number % 60000 + 1)
     sources = (Source(mac, 4, number, HOST), Source(mac, 6, local, (1 << 128) - 1))
-    port = LocalPort(PortKey(number), NetworkKey(7), ofport, mac, sources, port_security=True, dhcp=True)
+    port = LocalPort(PortKey(number), NetworkKey(7), ofport, mac, sources, ALL, dhcp=True)
     key = PortKey(number + (1 << 31))
-    neighbour = Neighbour(key, NetworkKey(7), mac, (number,), (local,), None)
-    station = Station(key, NetworkKey(7), mac, None, 5, Ofport(3), 0x0A000001)
+    neighbour = Neighbour(key, NetworkKey(7), mac, (number,), (local,))
+    station = Station(key, NetworkKey(7), mac, None, 0x0A000001)
     return [*apps.port(port), *apps.neighbour(neighbour), *apps.station(station)]
 
 

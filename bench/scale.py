@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One host with many ports: how long until a port is wired, until all are, until all are back.
+"""A network with many ports: how long until a port is wired, until all are, until all are back.
 
-    python -m bench.scale [--sizes 0 100 1000 3000] [--rounds 9]
+    python -m bench.scale [--sizes 0 100 1000 3000] [--rounds 9] [--elsewhere] [--groups]
 
-Real REST, real Open vSwitch; the ports beside are taps of the same switch, and the one that is measured is a guest that
-pings. (Not dummy interfaces: with those, ovs-vswitchd's own work grows with the square of their number.) Medians; the
-ratio is to the first size, in the same run; `OVS alone` is what a new interface costs that is nobody's port.
+Real REST, real Open vSwitch; the ports beside are taps, and the one that is measured is a guest that pings another one
+on its host. (Not dummy interfaces: with those, ovs-vswitchd's own work grows with the square of their number.) The
+ports beside are on that very host, or with `--elsewhere` on a second one, as in a cloud nearly all are. All are in the
+default group, with `--groups` in a second one too. Medians; the ratio is to the first size, in the same run; `OVS
+alone` is what a new interface costs there that is nobody's port.
 """
 
 from __future__ import annotations
@@ -24,6 +26,9 @@ from topologies.host import Host
 from topologies.lab import Lab
 
 CHUNK = 250
+"""Ports to a request."""
+PLUGGED = 1000
+"""Interfaces to an ovs-vsctl: for each transaction Open vSwitch looks at all that are there."""
 
 
 class Scene:
@@ -32,8 +37,11 @@ class Scene:
     def __init__(self, lab: Lab, controller: Controller) -> None:
         self.lab, self.controller = lab, controller
         self.host: Host = lab.hosts[0]
+        self.crowded: Host = lab.hosts[-1]
+        """Where the ports beside are."""
         controller.add_hosts()
         self.network = controller.create("network", name="big")
+        self.attributes: Json = {"network_id": self.network["id"]}
         self.subnet = controller.create("subnet", network_id=self.network["id"], ip_version=4, cidr="10.0.0.0/16")
         self.others: list[Json] = []
         self.peer = self._guest("peer")
@@ -46,12 +54,20 @@ class Scene:
         self.guest.run("ip", "neigh", "replace", "10.0.255.1", "lladdr", self.peer.mac, "dev", "eth0")
         self.peer.run("ip", "neigh", "replace", "10.0.255.2", "lladdr", self.guest.mac, "dev", "eth0")
 
+    def use_two_groups(self) -> None:
+        """Ports from now on are in the default group and in another one with eight rules."""
+        group = self.controller.create("security_group", name="web")
+        for port in range(80, 88):
+            rule = {"direction": "ingress", "protocol": "tcp", "port_range_min": port, "port_range_max": port}
+            self.controller.create("security_group_rule", security_group_id=group["id"], **rule)
+        self.attributes |= {"security_groups": [*self.port_of_peer["security_groups"], group["id"]]}
+
     def _guest(self, name: str) -> Vm:
         return self.lab.guest(name, self.host)
 
     def _port(self, guest: Vm, address: str) -> Json:
         return self.controller.create(
-            "port", network_id=self.network["id"], mac_address=guest.mac, fixed_ips=[{"ip_address": address}]
+            "port", **self.attributes, mac_address=guest.mac, fixed_ips=[{"ip_address": address}]
         )
 
     def grow(self, count: int) -> dict[str, float]:
@@ -60,16 +76,16 @@ class Scene:
         started = time.monotonic()
         made: list[Json] = []
         for start in range(0, more, CHUNK):
-            bodies: list[Json] = [{"network_id": self.network["id"]}] * min(CHUNK, more - start)
+            bodies: list[Json] = [self.attributes] * min(CHUNK, more - start)
             made += self.controller.create_many("port", bodies)
         created = time.monotonic()
-        for start in range(0, more, CHUNK):
+        for start in range(0, more, PLUGGED):
             argv: list[str] = []
-            for port in made[start : start + CHUNK]:
+            for port in made[start : start + PLUGGED]:
                 name = f"d{port['id'][:12]}"
                 argv += ["--", "add-port", "br-int", name, "--", "set", "interface", name, "type=internal"]
                 argv += [f"external_ids:iface-id={port['id']}"]
-            self.host.run("ovs-vsctl", "--no-wait", *argv[1:], timeout_s=60)
+            self.crowded.run("ovs-vsctl", "--no-wait", *argv[1:], timeout_s=60)
         plugged = time.monotonic()
         self.others += made
         self.all_active()
@@ -132,8 +148,8 @@ class Scene:
 
 
 @contextmanager
-def scene() -> Iterator[Scene]:
-    with Lab(hosts=1) as lab, Controller(lab, "--log-level", "warning") as controller:
+def scene(hosts: int) -> Iterator[Scene]:
+    with Lab(hosts=hosts) as lab, Controller(lab, "--log-level", "warning") as controller:
         yield Scene(lab, controller)
 
 
@@ -141,9 +157,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=[0, 100, 1000, 3000])
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--elsewhere", action="store_true", help="the ports beside are on another host")
+    parser.add_argument("--groups", action="store_true", help="two security groups to a port")
     options = parser.parse_args()
     first = 0.0
-    with scene() as one:
+    with scene(2 if options.elsewhere else 1) as one:
+        if options.groups:
+            one.use_two_groups()
         print(
             "ports beside   grow: api  plug  until all ACTIVE       POST   POST -> first ping  ratio  OVS alone  memory"
         )
@@ -157,8 +177,9 @@ def main() -> None:
                 f" {ping:14.1f} ms {ping / first:6.2f} {one.floor_ms():7.1f} ms {one.memory_mb():4.0f} MB",
                 flush=True,
             )
-        restart(one)
-        vswitchd(one)
+        if not options.elsewhere:
+            restart(one)
+            vswitchd(one)
 
 
 def restart(one: Scene) -> None:

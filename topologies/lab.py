@@ -17,7 +17,6 @@ import itertools
 import os
 import random
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -127,14 +126,7 @@ class Lab:
             self.directory.mkdir(mode=0o755)
             (self.directory / "owner").write_text(f"{os.getpid()} {keeper.start_time(os.getpid())}\n")
             (self.directory / "mark").write_text(mark)
-        process = subprocess.Popen(
-            [sys.executable, "-I", "-S", keeper.__file__, str(self.directory), mark],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-            cwd="/",
-        )
+        process = keeper.start(self.directory, mark)
         (self.directory / "keeper").write_text(f"{process.pid} {keeper.start_time(process.pid)}\n")
         return process
 
@@ -151,6 +143,8 @@ class Lab:
         self._keeper.stdin.close()
         if not self._is_kept:
             self._keeper.wait()
+            assert self._keeper.stdout is not None
+            self._keeper.stdout.close()
             for machine in self._machines:
                 machine.bury()
 
@@ -182,8 +176,11 @@ class Lab:
     # ------------------------------------------------------------------------------------------------------- building
 
     def _adopt(self, node: PlainNode) -> PlainNode:
-        """Have the keeper hold the node's namespace."""
+        """Have the keeper hold the node's namespace and write it down."""
         self._tell_keeper(f"hold /proc/{node.pid}/ns/net")
+        assert self._keeper.stdout is not None
+        if not self._keeper.stdout.readline():
+            raise LabError("somebody ended the lab's keeper")
         return node
 
     def _lay_underlay(self, count: int, *, management: bool) -> None:

@@ -73,6 +73,7 @@ EXTENSIONS: Final = (
     Extension("sdnctl-tokens", "Tokens", "Tokens of our own: /v2.0/tokens."),
     Extension("sdnctl-plug", "Plug", "sdnctl makes and removes ports' interfaces: /v2.0/ports/{id}/plug, /unplug."),
     Extension("sdnctl-dns", "Names told to guests", "dns_domain of networks and dns_name of ports."),
+    Extension("sdnctl-security-filters", "Security filters", "Filters of port security, one by one."),
     Extension("sdnctl-established", "Established connections", "Whether connections outlive their rule: established."),
     Extension("sdnctl-ip-groups", "IP groups", "Fail-over addresses that several ports may have: /v2.0/ip-groups."),
     Extension("sdnctl-flows", "Flows", "Flows of a host and what they are for: /v2.0/hosts/{id}/flows, /v2.0/explain."),

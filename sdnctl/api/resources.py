@@ -219,6 +219,14 @@ TARGET: Final = Text(
     metavar="tcp:IP:PORT|ssl:IP:PORT|unix:PATH",
 )
 
+FILTERS: Final = Record(
+    (
+        Field("mac", Boolean(), help="Only from MAC addresses of the port."),
+        Field("arp", Boolean(), help="ARP and neighbour discovery only about addresses of the port."),
+        Field("ip", Boolean(), help="IPv4 and IPv6 only from addresses of the port."),
+    )
+)
+
 # ------------------------------------------------------------------------------------------- attributes of all of them
 
 ID: Final = Attribute("id", Uuid(), FIND, "The object's id.")
@@ -329,6 +337,13 @@ NETWORK: Final = Resource(
             "What new ports of the network get as theirs.",
             default=True,
             alias="port-security",
+        ),
+        Attribute(
+            "security_filters",
+            FILTERS,
+            EDIT,
+            "What new ports of the network get as theirs; default: all on.",
+            alias="sdnctl-security-filters",
         ),
         Attribute("dns_domain", DNS_DOMAIN, EDIT, "Domain told to guests.", default="", alias="sdnctl-dns"),
         *STANDARD,
@@ -488,6 +503,14 @@ PORT: Final = Resource(
             EDIT,
             "false: any address may be sent from; default: the network's.",
             alias="port-security",
+        ),
+        Attribute(
+            "security_filters",
+            FILTERS,
+            EDIT,
+            "What port security holds against the addresses of the port; default: the network's; a PUT changes what it "
+            "names. On shared, external and flat networks only admins turn one off.",
+            alias="sdnctl-security-filters",
         ),
         Attribute(
             "security_groups",

@@ -133,7 +133,7 @@ def _speaks(view: IpGroupView, member: PortKey) -> tuple[Table, int, Match]:
 
 def port_flows(view: LocalPort) -> Iterator[Flow]:
     """What a member with VRRP may send from virtual MAC addresses."""
-    if not view.port_security:
+    if view.filters is None:
         return
     cookie = Owner(App.IP_GROUPS, Kind.PORT, view.key).cookie()
     for version in sorted({version for version, _ in view.virtual}):

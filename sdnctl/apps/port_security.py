@@ -42,6 +42,11 @@ much and lets nothing through. Neighbour discovery is never fragmented (RFC 6980
 *ND options.* Open vSwitch shows target and options as zeros when an option stands twice or is cut. An option that is
 absent shows as MAC 0 as well, and absent is legal where an advertisement answers a unicast question.
 
+*Filters* (`security_filters` of a port) are independent. Off means, in the rows of the port itself: `mac`: "of the
+port" says nothing of the source MAC, in any of the tables; `arp`: all ARP, RARP, solicitations and advertisements go to
+RESPONDERS; `ip`: all IPv4 goes to RESPONDERS and all IPv6 to ND_SECURITY. The rows of the host stay whatever is off,
+until port security itself is. A pair of a whole address space (0.0.0.0/0) is no address that ARP or ND can be about.
+
 *Rogue answers* are told by where they go, UDP port 68 or 546, because clients do not look at the port they come from.
 """
 
@@ -56,7 +61,8 @@ from sdnctl.flows.match import Match
 from sdnctl.flows.pipeline import App, Kind, Owner, Reason, Table
 from sdnctl.flows.registers import FROM_PORT
 from sdnctl.model.addresses import IPV4_MASK, IPV6_MASK
-from sdnctl.model.views import HostView, LocalPort
+from sdnctl.model.filters import Filters
+from sdnctl.model.views import HostView, LocalPort, Source
 
 OPEN: Final = 200
 OWN_MAC: Final = 100
@@ -154,26 +160,53 @@ def _nd_flows(owner: Owner) -> Iterator[Flow]:
 def port_flows(view: LocalPort) -> Iterator[Flow]:
     cookie = Owner(App.PORT_SECURITY, Kind.PORT, view.key).cookie()
     sent = Match().slot(FROM_PORT, view.key)
-    if not view.port_security:
+    if view.filters is None:
         yield Flow(Table.PORT_SECURITY, OPEN, sent, _ACCEPT, cookie)
-        return
+    elif view.filters.mac:
+        yield from _filter_flows(view, view.filters, sent, cookie)
+    else:
+        # What is owned with several MACs is the same flow once the MAC does not matter.
+        yield from dict.fromkeys(_filter_flows(view, view.filters, sent, cookie))
+
+
+def _filter_flows(view: LocalPort, filters: Filters, sent: Match, cookie: int) -> Iterator[Flow]:
     source, nd = Table.SOURCE_SECURITY, Table.ND_SECURITY
-    owned = {mac: sent.eth_src(mac) for mac in sorted({view.mac, *(one.mac for one in view.sources)})}
+    macs = sorted({view.mac, *(one.mac for one in view.sources)})
+    owned = {mac: sent.eth_src(mac) if filters.mac else sent for mac in macs}
     for mac, own in owned.items():
-        arp = own.arp().arp_sha(mac)
         yield Flow(Table.PORT_SECURITY, OWN_MAC, own, _TO_SOURCE, cookie)
-        yield Flow(source, OWN, arp.arp_spa(0), _ACCEPT, cookie)
-        yield Flow(source, OWN, own.rarp().arp_sha(mac), _ACCEPT, cookie)
-        yield Flow(nd, OWN_ND, own.icmp6(SOLICITATION, 0).nd_sll(mac), _ACCEPT, cookie)
+        if filters.arp:
+            yield Flow(source, OWN, own.arp().arp_sha(mac).arp_spa(0), _ACCEPT, cookie)
+            yield Flow(source, OWN, own.rarp().arp_sha(mac), _ACCEPT, cookie)
+            yield Flow(nd, OWN_ND, own.icmp6(SOLICITATION, 0).nd_sll(mac), _ACCEPT, cookie)
     for one in view.sources:
         own = owned[one.mac]
-        if one.version == 4:
+        if filters.ip and one.version == 4:
             yield Flow(source, OWN, own.ipv4_src(one.address, one.mask), _ACCEPT, cookie)
-            yield Flow(source, OWN, own.arp().arp_sha(one.mac).arp_spa(one.address, one.mask), _ACCEPT, cookie)
-        else:
+        elif filters.ip:
             yield Flow(source, OWN, own.ipv6_src(one.address, one.mask), _TO_ND, cookie)
-            detects = own.ipv6_src(0).icmp6(SOLICITATION, 0).nd_sll(0)
-            yield Flow(nd, OWN_DETECTION, detects.nd_target(one.address, one.mask), _ACCEPT, cookie)
-            claims = own.icmp6(ADVERTISEMENT, 0).nd_target(one.address, one.mask)
-            yield Flow(nd, OWN_ND, claims.nd_tll(one.mac), _ACCEPT, cookie)
-            yield Flow(nd, OWN_ND, claims.nd_tll(0), _ACCEPT, cookie)
+        if filters.arp and one.mask:
+            # Who may send from anywhere forwards what others send, and speaks for none of them.
+            yield from _claim_flows(one, own, cookie)
+    if not filters.arp:
+        yield Flow(source, OWN, sent.arp(), _ACCEPT, cookie)
+        yield Flow(source, OWN, sent.rarp(), _ACCEPT, cookie)
+        yield Flow(nd, OWN_DETECTION, sent.icmp6(SOLICITATION), _ACCEPT, cookie)
+        yield Flow(nd, OWN_ND, sent.icmp6(ADVERTISEMENT), _ACCEPT, cookie)
+    if not filters.ip:
+        yield Flow(source, OWN, sent.ipv4(), _ACCEPT, cookie)
+        yield Flow(source, OWN, sent.ipv6(), _TO_ND, cookie)
+
+
+def _claim_flows(one: Source, own: Match, cookie: int) -> Iterator[Flow]:
+    """What ARP and ND may say of an address: that it is at its MAC."""
+    nd = Table.ND_SECURITY
+    if one.version == 4:
+        claims = own.arp().arp_sha(one.mac).arp_spa(one.address, one.mask)
+        yield Flow(Table.SOURCE_SECURITY, OWN, claims, _ACCEPT, cookie)
+        return
+    detects = own.ipv6_src(0).icmp6(SOLICITATION, 0).nd_sll(0)
+    yield Flow(nd, OWN_DETECTION, detects.nd_target(one.address, one.mask), _ACCEPT, cookie)
+    claims = own.icmp6(ADVERTISEMENT, 0).nd_target(one.address, one.mask)
+    yield Flow(nd, OWN_ND, claims.nd_tll(one.mac), _ACCEPT, cookie)
+    yield Flow(nd, OWN_ND, claims.nd_tll(0), _ACCEPT, cookie)

@@ -34,7 +34,7 @@
 No learning: who has which MAC is known from the model. A frame from the underlay never goes back to it, so hosts can
 make no loop. Nor does a frame ever leave by the port it came in: Open vSwitch leaves that port out by itself.
 
-A frame for a MAC that nobody is known to have can only be for a port whose port security is off. Others do not get to
+A frame for a MAC that nobody is known to have can only be for a port whose MAC filter is off. Others do not get to
 see it, so no port can listen to what is meant for another one by waiting for frames whose receiver has just gone.
 """
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from netaddr import EUI, IPAddress, IPNetwork
 
+from sdnctl.model.filters import ALL, Filters
 from sdnctl.model.ids import PortKey
 
 DHCP_OWNER: Final = "network:dhcp"
@@ -75,6 +76,8 @@ class Port:
     fixed_ips: tuple[FixedIP, ...] = ()
     allowed_address_pairs: tuple[AddressPair, ...] = ()
     port_security_enabled: bool = True
+    security_filters: Filters = ALL
+    """What port security checks while it is enabled."""
     security_groups: tuple[str, ...] = ()
     """Ids of its groups, sorted. None: nothing is filtered."""
     admin_state_up: bool = True
@@ -87,3 +90,13 @@ class Port:
     status: PortStatus = PortStatus.DOWN
     bound_host: str = ""
     """The host that held the binding when it was last recorded; decides between two claims after a restart."""
+
+    @property
+    def filters(self) -> Filters | None:
+        """What is checked of the port's frames; None: nothing, port security is off."""
+        return self.security_filters if self.port_security_enabled else None
+
+    @property
+    def is_open(self) -> bool:
+        """There may be any MAC behind it."""
+        return not (self.port_security_enabled and self.security_filters.mac)

@@ -22,6 +22,7 @@ import enum
 from dataclasses import dataclass
 from typing import Final
 
+from sdnctl.model.filters import Filters
 from sdnctl.model.ids import GroupKey, HostKey, NetworkKey, Ofport, PortKey
 from sdnctl.model.network import NetworkType
 from sdnctl.model.security import Direction
@@ -74,7 +75,7 @@ class NetworkView:
     chunks: tuple[int, ...]
     """Numbers of the flood chunks in use, sorted."""
     floods_unknown: bool
-    """Some port may use MACs we do not know (port security is off), so unknown unicast is flooded."""
+    """Some port may use MACs we do not know (its MAC filter is off), so unknown unicast is flooded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ class FloodChunk:
     ofports: tuple[Ofport, ...]
     """Sorted."""
     open_ofports: tuple[Ofport, ...] = ()
-    """Those of ports with port security off, sorted: only they may have MACs that nobody knows."""
+    """Those of ports whose MAC filter is off, sorted: only they may have MACs that nobody knows."""
     filtered: tuple[Filtered, ...] = ()
     """Those of ports with security groups, sorted by ofport."""
 
@@ -120,7 +121,8 @@ class LocalPort:
     mac: int
     sources: tuple[Source, ...]
     """Fixed addresses, IP groups' and allowed pairs, sorted; the IPv6 link-local address of every MAC is among them."""
-    port_security: bool
+    filters: Filters | None
+    """What is held against `sources`; None: nothing, port security is off."""
     dhcp: bool
     """The responder has a lease for this port (an IPv4 address in a subnet with DHCP on)."""
     filtering: Filtering = Filtering.NONE
@@ -142,8 +144,6 @@ class Neighbour:
     ipv4: tuple[int, ...]
     ipv6: tuple[int, ...]
     """Fixed addresses and the link-local address."""
-    local_ofport: Ofport | None
-    """Set when the port is bound to this very host."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +159,6 @@ class Station:
     mac: int
     ofport: Ofport | None
     """Local port, or None when the MAC is on another host."""
-    vni: int | None
-    tunnel_ofport: Ofport | None
     peer: int | None
     """IPv4 tunnel address of that other host. On flat and vlan networks remote MACs have no Station at all: what is not
     local goes out by the provider bridge."""

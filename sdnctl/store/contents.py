@@ -16,7 +16,7 @@ from netaddr import EUI, IPAddress, IPNetwork
 from sqlalchemy import Connection, Row, Select, bindparam, or_, select, update
 
 from sdnctl import runtime
-from sdnctl.model import ip_protocols
+from sdnctl.model import filters, ip_protocols
 from sdnctl.model.contents import Change, Contents, Item
 from sdnctl.model.host import Host
 from sdnctl.model.ids import GroupKey, HostKey, NetworkKey, PortKey, Revision
@@ -69,6 +69,7 @@ _ports = select(
     _port.fixed_ips,
     _port.allowed_address_pairs,
     _port.port_security_enabled,
+    _port.filters_off,
     _port.security_groups,
     _port.admin_state_up,
     _port.device_owner,
@@ -271,6 +272,7 @@ def port(row: Row[Any]) -> Port:
             for pair in load_list(row.allowed_address_pairs)
         ),
         port_security_enabled=row.port_security_enabled,
+        security_filters=filters.without(frozenset(load_list(row.filters_off))),
         security_groups=tuple(sorted(load_list(row.security_groups))),
         admin_state_up=row.admin_state_up,
         device_owner=row.device_owner,

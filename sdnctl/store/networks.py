@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Networks: made with a segment and an MTU, shared or not, deleted with their subnets when no port is left.
 
-`port_security_enabled` is only what new ports start with. The segment is chosen once: it cannot be changed.
+`port_security_enabled` and `security_filters` are only what new ports start with. The segment is chosen once: it cannot
+be changed.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from sqlalchemy import Row, delete, func, select, update
 from sdnctl import runtime
 from sdnctl.errors import ConflictError, ForbiddenError, InvalidError
 from sdnctl.model.port import DHCP_OWNER
-from sdnctl.store import ip_groups, ports, segments, tables
+from sdnctl.store import ip_groups, port_filters, ports, segments, tables
 from sdnctl.store.bodies import list_of, listed, new_id, number_of, owner, refuse_unknown
 from sdnctl.store.labels import delete_tags, insert_tags
 from sdnctl.store.objects import NETWORK, PORT, SUBNET, dump
@@ -31,11 +32,11 @@ _COLUMNS: Final[Mapping[str, str]] = {
     "router:external": "external",
     "is_default": "is_default",
     "mtu": "mtu",
-    "port_security_enabled": "port_security_enabled",
     "dns_domain": "dns_domain",
 }
 """Attributes that can be changed, and their columns."""
-_CREATED: Final = frozenset({*_COLUMNS, *segments.ATTRIBUTES, "project_id", "availability_zone_hints", "tags"})
+_CHANGED: Final = frozenset({*_COLUMNS, *port_filters.ATTRIBUTES, *segments.ATTRIBUTES})
+_CREATED: Final = frozenset({*_CHANGED, "project_id", "availability_zone_hints", "tags"})
 _ADMINS: Final = ("shared", "router:external", "is_default", *segments.ATTRIBUTES)
 
 
@@ -63,9 +64,9 @@ def create(write: Write, bodies: Sequence[Mapping[str, object]]) -> list[str]:
             "segmentation_id": segment.segmentation_id,
             "segment": str(segment),
             "mtu": _mtu(write, body, segment.type, segment.physical_network),
-            "port_security_enabled": body.get("port_security_enabled", True),
             "dns_domain": body.get("dns_domain", ""),
             "availability_zone_hints": dump(list_of(body, "availability_zone_hints")),
+            **port_filters.of_new_network(write, body, segment.type.value),
         }
         row["tags"] = insert_tags(write, network_id, list_of(body, "tags"))
         write.insert(tables.networks, [row])
@@ -75,15 +76,18 @@ def create(write: Write, bodies: Sequence[Mapping[str, object]]) -> list[str]:
 
 def change(write: Write, network_id: str, changes: Mapping[str, object], if_match: int | None) -> None:
     row = claim(write, network_id, if_match)
-    refuse_unknown(changes, frozenset({*_COLUMNS, *segments.ATTRIBUTES}))
+    refuse_unknown(changes, _CHANGED)
     _refuse_segment(row, changes)
     _refuse_admins(write, {name: value for name, value in changes.items() if name not in segments.ATTRIBUTES})
     values = {_COLUMNS[name]: value for name, value in changes.items() if name in _COLUMNS}
+    values.update(port_filters.of_changed_network(write, row, changes))
     if "mtu" in changes:
         values["mtu"] = mtu = _mtu(write, changes, row.type, row.physical_network)
         _refuse_too_small(write, network_id, mtu)
     if row.shared and values.get("shared") is False:
         _refuse_unsharing(write, row)
+    if values.get("shared") and not row.shared:
+        port_filters.refuse_sharing(write, row, changes)
     if values:
         write.connection.execute(update(tables.networks).where(tables.networks.c.id == network_id).values(values))
 

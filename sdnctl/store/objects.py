@@ -16,6 +16,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Connection, Row, Select, Table, bindparam, false, func, literal, or_, select
 
 from sdnctl.errors import NotFoundError
+from sdnctl.model.filters import NAMES as FILTERS
 from sdnctl.model.request import Context, Object
 from sdnctl.store import tables
 from sdnctl.store.settings import Settings
@@ -93,6 +94,12 @@ def dump(value: Sequence[object] | Mapping[str, object]) -> str:
     return json.dumps(value, separators=(",", ":")) if value else ""
 
 
+def security_filters(*, enabled: bool, off: str) -> dict[str, bool]:
+    """Which filters there are: none without port security, whatever the choice among them."""
+    absent = load_list(off)
+    return {name: enabled and name not in absent for name in FILTERS}
+
+
 # ----------------------------------------------------------------------------------------------------------- networks
 
 _network = tables.networks.c
@@ -128,6 +135,7 @@ def _networks(connection: Connection, rows: Rows, _settings: Settings) -> list[O
             "subnets": subnets[row.id],
             "mtu": row.mtu,
             "port_security_enabled": row.port_security_enabled,
+            "security_filters": security_filters(enabled=row.port_security_enabled, off=row.filters_off),
             "dns_domain": row.dns_domain,
             "provider:network_type": row.type,
             "provider:physical_network": row.physical_network,
@@ -283,6 +291,7 @@ def _ports(_connection: Connection, rows: Rows, settings: Settings) -> list[Obje
                 "device_id": row.device_id,
                 "device_owner": row.device_owner,
                 "port_security_enabled": row.port_security_enabled,
+                "security_filters": security_filters(enabled=row.port_security_enabled, off=row.filters_off),
                 "allowed_address_pairs": load_list(row.allowed_address_pairs),
                 "extra_dhcp_opts": load_list(row.extra_dhcp_opts),
                 "security_groups": load_list(row.security_groups),

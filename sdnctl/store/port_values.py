@@ -12,7 +12,7 @@ from sqlalchemy import Row, select
 from sdnctl.errors import ConflictError, InvalidError
 from sdnctl.model.port import DHCP_OWNER
 from sdnctl.model.request import Object
-from sdnctl.store import tables
+from sdnctl.store import port_filters, tables
 from sdnctl.store.bodies import list_of, listed
 from sdnctl.store.objects import dump
 from sdnctl.store.ranges import parse_network
@@ -35,9 +35,9 @@ _PLAIN: Final[Mapping[str, tuple[str, object]]] = {
 ATTRIBUTES: Final = frozenset(
     {
         *_PLAIN,
+        *port_filters.ATTRIBUTES,
         "binding:profile",
         "allowed_address_pairs",
-        "port_security_enabled",
         "extra_dhcp_opts",
         "plug",
     }
@@ -58,23 +58,29 @@ def new(write: Write, body: Mapping[str, object], *, network: Row[Any], mac: str
         plug_host=None,
         plug_type=None,
         plug_interface=None,
-        port_security_enabled=network.port_security_enabled,
     )
+    values.update(port_filters.of_new_port(write, network, body))
     nothing: Object = {
         "mac_address": mac,
         "allowed_address_pairs": [],
         "extra_dhcp_opts": [],
-        "port_security_enabled": network.port_security_enabled,
+        "port_security_enabled": values["port_security_enabled"],
         "plug": None,
         "binding:host_id": "",
         "id": "",
     }
-    values.update(changed(write, nothing, {name: value for name, value in body.items() if name in ATTRIBUTES}))
+    values.update(_changed(write, nothing, body))
     return values
 
 
-def changed(write: Write, port: Object, changes: Mapping[str, object]) -> dict[str, object]:
+def changed(write: Write, network: Row[Any], port: Object, changes: Mapping[str, object]) -> dict[str, object]:
     """The columns that `changes` change. `port` is what the port is now."""
+    values = port_filters.of_changed_port(write, network, port, changes)
+    return values | _changed(write, {**port, **values}, changes)
+
+
+def _changed(write: Write, port: Object, changes: Mapping[str, object]) -> dict[str, object]:
+    """The columns that `changes` change, where port security is as `port` has it."""
     values: dict[str, object] = {}
     for name, (column, default) in _PLAIN.items():
         if name in changes:
@@ -86,13 +92,11 @@ def changed(write: Write, port: Object, changes: Mapping[str, object]) -> dict[s
     if "binding:profile" in changes:
         profile = changes["binding:profile"]
         values["binding_profile"] = dump(profile if isinstance(profile, Mapping) else {})
-    if "port_security_enabled" in changes and changes["port_security_enabled"] is not None:
-        values["port_security_enabled"] = changes["port_security_enabled"]
     pairs = list_of(port, "allowed_address_pairs")
     if "allowed_address_pairs" in changes:
         pairs = _pairs(write, list_of(changes, "allowed_address_pairs"), str(port["mac_address"]))
         values["allowed_address_pairs"] = dump(pairs)
-    if pairs and not values.get("port_security_enabled", port["port_security_enabled"]):
+    if pairs and not port["port_security_enabled"]:
         raise ConflictError(
             "allowed_address_pairs need port_security_enabled: clear them, or leave port security on.",
             kind="AddressPairAndPortSecurityRequired",

@@ -2,7 +2,8 @@
 """Ports: who may have one where, with which MAC and addresses, and what it may send.
 
 A port belongs to its own project and is in the hands of the network's owner too. On a network of another project, which
-must be shared, a port takes what it is given: addresses, pairs and port security are that owner's to decide.
+must be shared, a port takes what it is given: addresses and pairs are that owner's to decide, and filters an admin's
+(`port_filters`).
 
 `status` and `bound_host` are not written here: they say what the hosts report, see `sdnctl.store.contents`.
 """
@@ -75,7 +76,7 @@ def change(write: Write, port_id: str, changes: Mapping[str, object], if_match: 
             kind="ServicePortInUse",
         )
     _require_own_network(write, network, changes, port)
-    values = port_values.changed(write, port, changes)
+    values = port_values.changed(write, network, port, changes)
     values.update(port_groups.changed(write, port, changes, values))
     mac = str(port["mac_address"])
     space = Space(write, network.id)
@@ -256,7 +257,6 @@ def _require_own_network(write: Write, network: Row[Any], body: Mapping[str, obj
         "mac_address": body.get("mac_address") not in (None, port.get("mac_address")),
         "fixed_ips.ip_address": bool(named - present),
         "allowed_address_pairs": list_of(body, "allowed_address_pairs") not in ([], port.get("allowed_address_pairs")),
-        "port_security_enabled": body.get("port_security_enabled") is False and port.get("port_security_enabled", True),
         "device_owner": str(body.get("device_owner", "")).startswith(_SERVICE),
     }
     refused = [name for name, is_refused in reasons.items() if is_refused]

@@ -2,7 +2,8 @@
 """The tables of the database, as the newest migration leaves them.
 
 What a query filters or sorts by is a column; what is only ever read as a whole is JSON in a text column, and "" there
-means empty, so that the usual row costs no parsing. Times are text (`2026-11-20T15:50:04Z`), which sorts by itself.
+means empty, so that the usual row costs no parsing; `filters_off` lists the security filters that are off.
+Times are text (`2026-11-20T15:50:04Z`), which sorts by itself.
 
 Six things stand twice, and one function writes both places of each: an object's tags (`tags` in its own row for
 reading, the table `tags` for filters), a port's addresses (`ports.fixed_ips` for reading, `addresses` for uniqueness
@@ -31,6 +32,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 
@@ -121,6 +123,8 @@ networks = Table(
     _flag("port_security_enabled"),
     _text("dns_domain"),
     _json("availability_zone_hints"),
+    Column("filters_off", Text, nullable=False, server_default=text("''")),
+    Column("client_isolation", Boolean, nullable=False, server_default=false()),
     Index(None, "project_id"),
     Index(None, "name"),
 )
@@ -195,6 +199,8 @@ ports = Table(
     _text("plug_type", 32, nullable=True),
     _text("plug_interface", 15, nullable=True),
     Column("security_groups", Text, nullable=False, server_default=text("''")),
+    Column("filters_off", Text, nullable=False, server_default=text("''")),
+    Column("is_service_port", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("network_id", "mac_address"),
     UniqueConstraint("plug_host", "plug_interface"),
     Index(None, "project_id"),

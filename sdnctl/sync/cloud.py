@@ -52,7 +52,7 @@ class NetworkIndex:
     stations: dict[int, set[str]] = field(default_factory=dict)
     """MAC -> the served ports that may use it."""
     open_ports: set[str] = field(default_factory=set)
-    """Served ports with port security off."""
+    """Served ports whose MAC filter is off."""
     users: dict[str, dict[str, set[str]]] = field(default_factory=dict)
     """host -> security group -> the ports with an ofport there that have it."""
     members: dict[str, set[str]] = field(default_factory=dict)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from weakref import WeakValueDictionary
+
 from sdnctl import apps
 from sdnctl.flows.wire import encode
 from sdnctl.model.views import (
@@ -19,6 +21,32 @@ from sdnctl.model.views import (
 )
 from sdnctl.sync.tables import NOTHING, Compiled
 from sdnctl.sync.views import View
+
+Common = Neighbour | Station | GroupView | Member
+"""Views that many hosts have alike."""
+
+
+class Compiler:
+    """Computes flows, once for all hosts that have the same view: it remembers what any of them still has.
+
+    That equal views give equal flows is what makes it right, and a network on many hosts affordable.
+    """
+
+    def __init__(self) -> None:
+        self._known: WeakValueDictionary[Common, Compiled] = WeakValueDictionary()
+
+    def __len__(self) -> int:
+        """How many results it remembers."""
+        return len(self._known)
+
+    def compile(self, view: View | None) -> Compiled:
+        """What a unit with this view yields."""
+        if not isinstance(view, Common):
+            return compile_view(view)
+        known = self._known.get(view)
+        if known is None:
+            self._known[view] = known = compile_view(view)
+        return known
 
 
 def compile_view(view: View | None) -> Compiled:

@@ -32,6 +32,7 @@ from sdnctl.model.network import Network, Subnet
 from sdnctl.model.port import Plug, Port, PortStatus
 from sdnctl.model.security import AddressGroup, SecurityGroup
 from sdnctl.sync import host as host_task
+from sdnctl.sync.compile import Compiler
 from sdnctl.sync.explain import Explainer, read_drops
 from sdnctl.sync.holders import Holders
 from sdnctl.sync.host import HostTask, State
@@ -48,6 +49,8 @@ INSTALLED_S_PER_INTERFACE: Final = 0.004
 host: any change of an Interface row has ovs-vswitchd look at all of them again, in the userspace datapath at each of
 them for each of them (160 ms for 1 000, 640 ms for 2 000), and for so long it wires no port."""
 REMEMBERED_BATCHES: Final = 4096
+REJECTED_S: Final = 15.0
+"""How long a host's status tells of a bridge that was turned away; Open vSwitch tries again every 8 s at the latest."""
 UNKNOWN_CONNECTIONS: Final = 64
 """Connections kept waiting for a host that knows them; the oldest is closed for a further one."""
 
@@ -119,13 +122,15 @@ class Fabric:
         self.explainer = Explainer(self.world)
         self.holders = Holders(store, self.world.ip_groups)
         self._store = store
+        self._compiler = Compiler()
         self._make_link = make_link
         self._advertise = advertise
         self._meters = meters
         self._links: dict[str, Link] = {}
         self._link_errors: dict[str, str] = {}
         self._unknown: list[SwitchConnection] = []
-        self._rejected: dict[str, str] = {}
+        self._rejected: dict[str, tuple[str, float]] = {}
+        """host -> who was turned away at its door, and when last."""
         self._installed: dict[str, dict[str, int]] = {}
         self._installed_latch = runtime.Latch()
         self._latch = runtime.Latch()
@@ -274,7 +279,7 @@ class Fabric:
         return host.controllers or self._advertise(host)
 
     def _host_added(self, host: Host) -> None:
-        self.tasks[host.id] = HostTask(host, self.world, self)
+        self.tasks[host.id] = HostTask(host, self.world, self, self._compiler)
         link = self._make_link(
             host, self._controllers(host), lambda facts, reason: self._on_facts(host.id, facts, reason)
         )
@@ -379,7 +384,7 @@ class Fabric:
             return
         reason = f"{connection.peer} claims datapath id {connection.dpid:016x} without the bridge's serial number"
         for host_id, task, _ in meant:
-            self._rejected[host_id] = reason
+            self._rejected[host_id] = reason, runtime.monotonic()
             log.error("connection rejected", host=task.host.name, reason=reason)
         self._unknown.remove(connection)
         connection.close("the serial number (other_config:dp-sn) is not the one of this host's bridge")
@@ -558,6 +563,11 @@ class Fabric:
                 return task
         raise NotFoundError(f"Host {name} could not be found.", kind="HostNotFound")
 
+    def _intrusion(self, host_id: str) -> str:
+        """Who tries to be the host's bridge and is not; empty when nobody has lately."""
+        reason, at = self._rejected.get(host_id, ("", 0.0))
+        return reason if runtime.monotonic() - at < REJECTED_S else ""
+
     def host_status(self, name: str) -> dict[str, object]:
         """What is known of a host at this moment, JSON-ready."""
         try:
@@ -566,7 +576,7 @@ class Fabric:
             return {"state": "UNKNOWN"}
         facts = self.world.facts.get(task.host.id)
         problems = [*(facts.problems if facts else ())]
-        problems += [one for one in (self._link_errors.get(task.host.id), self._rejected.get(task.host.id)) if one]
+        problems += [one for one in (self._link_errors.get(task.host.id), self._intrusion(task.host.id)) if one]
         problems += [
             f"interface {interface}: {why}" for interface, why in self.world.refused_claims(task.host.id).items()
         ]

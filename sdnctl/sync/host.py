@@ -28,7 +28,7 @@ from sdnctl.model.host import Host
 from sdnctl.model.ids import Revision
 from sdnctl.model.port import PortStatus
 from sdnctl.model.views import NetworkView
-from sdnctl.sync.compile import compile_view
+from sdnctl.sync.compile import Compiler
 from sdnctl.sync.tables import EXACT, Compiled, Delta, Tables
 from sdnctl.sync.units import Unit, UnitKind
 from sdnctl.sync.world import World
@@ -119,7 +119,7 @@ class _InFlight:
 class HostTask:
     """The task of one host; `sdnctl.sync.fabric` feeds it."""
 
-    def __init__(self, host: Host, world: World, observer: Observer) -> None:
+    def __init__(self, host: Host, world: World, observer: Observer, compiler: Compiler) -> None:
         self.host = host
         self.state = State.AWAY
         self.error = ""
@@ -132,6 +132,7 @@ class HostTask:
         """Flows the switch should have, as far as they were computed."""
         self._world = world
         self._observer = observer
+        self._compiler = compiler
         self._latch = runtime.Latch()
         self._in_flight = _InFlight()
         self._retry_s = FIRST_RETRY_S
@@ -264,8 +265,8 @@ class HostTask:
         self._in_flight.since = min(revisions) if revisions else None
 
     def _compile(self, units: Iterable[Unit]) -> dict[Unit, Compiled]:
-        world, host_id = self._world, self.host.id
-        return {unit: compile_view(world.view(host_id, unit)) for unit in runtime.in_slices(list(units))}
+        world, host_id, compiler = self._world, self.host.id, self._compiler
+        return {unit: compiler.compile(world.view(host_id, unit)) for unit in runtime.in_slices(list(units))}
 
     def _send(
         self,

@@ -30,7 +30,7 @@ EXACT: Final = 2**64 - 1
 """Mask of a cookie that has to match to the last bit."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Compiled:
     """What one unit yields on one host."""
 

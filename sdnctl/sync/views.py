@@ -177,7 +177,7 @@ def _local_port(cloud: Cloud, host_id: str, port_id: str) -> LocalPort | None:
         served.binding.ofport,
         int(port.mac),
         sources_of(port, (group.address for group in groups)),
-        port.port_security_enabled,
+        port.filters,
         lease(cloud, port_id) is not None,
         _filtering(cloud, port_id),
         tuple(sorted(cloud.groups[one].key for one in served.groups if one in cloud.groups)),
@@ -262,14 +262,12 @@ def _neighbour(cloud: Cloud, host_id: str, port_id: str) -> Neighbour | None:
         return None
     port = cloud.ports[port_id]
     mac = int(port.mac)
-    local = served.binding is not None and served.binding.host_id == host_id
     return Neighbour(
         port.key,
         cloud.networks[port.network_id].key,
         mac,
         tuple(int(one.address) for one in port.fixed_ips if one.address.version == 4),
         (*(int(one.address) for one in port.fixed_ips if one.address.version == 6), link_local(mac)),
-        served.binding.ofport if local and served.binding else None,
     )
 
 
@@ -283,17 +281,17 @@ def _station(cloud: Cloud, host_id: str, network: Network, index: NetworkIndex, 
     port = min((cloud.ports[owner] for owner in owners), key=lambda one: one.key)
     binding = cloud.served[port.id].binding
     if len(owners) > 1:
-        return Station(port.key, network.key, mac, None, None, None, None)
+        return Station(port.key, network.key, mac, None, None)
     if binding is None:
         return None
     if binding.host_id == host_id:
         if binding.ofport is None:
             return None
-        return Station(port.key, network.key, mac, binding.ofport, None, None, None, _filtering(cloud, port.id))
+        return Station(port.key, network.key, mac, binding.ofport, None, _filtering(cloud, port.id))
     peer, facts = cloud.hosts[binding.host_id].tunnel_ip, cloud.facts.get(host_id)
     if network.type is not NetworkType.VXLAN or peer is None or facts is None or facts.tunnel_ofport is None:
         return None
-    return Station(port.key, network.key, mac, None, network.segmentation_id, facts.tunnel_ofport, int(peer))
+    return Station(port.key, network.key, mac, None, int(peer))
 
 
 def _holder(cloud: Cloud, group: IpGroup) -> Port | None:

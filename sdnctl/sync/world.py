@@ -334,7 +334,7 @@ class World:
             port.network_id,
             binding,
             tuple(sorted(macs)),
-            binding is not None and not port.port_security_enabled,
+            binding is not None and port.is_open,
             groups,
             tuple({pack_prefix(one.version, one.address, one.mask): None for one in sources}),
         )

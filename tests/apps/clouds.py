@@ -10,6 +10,7 @@ from sdnctl import apps
 from sdnctl.flows.flow import Flow
 from sdnctl.flows.meters import MeterSpec
 from sdnctl.model.addresses import IPV4_MASK, IPV6_MASK, link_local
+from sdnctl.model.filters import ALL, Filters
 from sdnctl.model.ids import GroupKey, HostKey, NetworkKey, Ofport, PortKey
 from sdnctl.model.network import NetworkType
 from sdnctl.model.views import (
@@ -55,7 +56,7 @@ class Guest:
     number: int
     net: Net
     host: int
-    security: bool = True
+    filters: Filters | None = ALL
     dhcp: bool = True
     pairs: tuple[Source, ...] = ()
     same_as: int | None = None
@@ -64,8 +65,12 @@ class Guest:
     stateful: bool = True
 
     @property
+    def is_open(self) -> bool:
+        return not (self.filters and self.filters.mac)
+
+    @property
     def filtering(self) -> Filtering:
-        if not self.groups or not self.security:
+        if not self.groups or not self.filters:
             return Filtering.NONE
         return Filtering.STATEFUL if self.stateful else Filtering.STATELESS
 
@@ -97,20 +102,19 @@ class Guest:
             Ofport(self.number),
             mac(self.number),
             self.sources,
-            self.security,
+            self.filters,
             self.dhcp,
             self.filtering,
             tuple(map(GroupKey, self.groups)) if self.filtering else (),
         )
 
-    def neighbour(self, host: int) -> Neighbour:
+    def neighbour(self) -> Neighbour:
         return Neighbour(
             PortKey(self.number),
             NetworkKey(self.net.key),
             mac(self.number),
             self.addresses4,
             (*self.addresses6, link_local(mac(self.number))),
-            Ofport(self.number) if host == self.host else None,
         )
 
 
@@ -217,7 +221,7 @@ class Cloud:
         vxlan = net.type is NetworkType.VXLAN
         others = sorted({guest.host for guest in members} - {host}) if vxlan else []
         ofports = [Ofport(guest.number) for guest in self.on(host, net)]
-        open_ports = [Ofport(guest.number) for guest in self.on(host, net) if not guest.security]
+        open_ports = [Ofport(guest.number) for guest in self.on(host, net) if guest.is_open]
         numbers = sorted({ofport // CHUNK for ofport in ofports})
         yield NetworkView(
             NetworkKey(net.key),
@@ -226,7 +230,7 @@ class Cloud:
             TUNNEL if vxlan else PATCH,
             tuple(map(endpoint, others)),
             tuple(numbers),
-            not all(guest.security for guest in members),
+            any(guest.is_open for guest in members),
         )
         for number in numbers:
             yield FloodChunk(
@@ -242,7 +246,7 @@ class Cloud:
             )
         owners: dict[int, list[Guest]] = {}
         for guest in members:
-            yield guest.neighbour(host)
+            yield guest.neighbour()
             for address in guest.macs:
                 owners.setdefault(address, []).append(guest)
         by_number = {guest.number: guest for guest in members}
@@ -253,11 +257,11 @@ class Cloud:
             first = guests[0]
             key, network = PortKey(first.number), NetworkKey(net.key)
             if len(guests) > 1:
-                yield Station(key, network, address, None, None, None, None)
+                yield Station(key, network, address, None, None)
             elif first.host == host:
-                yield Station(key, network, address, Ofport(first.number), None, None, None, first.filtering)
+                yield Station(key, network, address, Ofport(first.number), None, first.filtering)
             elif vxlan:
-                yield Station(key, network, address, None, net.segment, TUNNEL, endpoint(first.host))
+                yield Station(key, network, address, None, endpoint(first.host))
 
 
 def flows_of(view: object) -> tuple[Flow, ...]:

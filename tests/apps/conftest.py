@@ -51,9 +51,9 @@ CLOUD = Cloud(
         Guest(12, BLUE, 2, same_as=2),
         Guest(21, FLAT, 1),
         Guest(22, FLAT, 2),
-        Guest(31, OPEN, 1, security=False),
+        Guest(31, OPEN, 1, filters=None),
         Guest(32, OPEN, 1),
-        Guest(33, OPEN, 2, security=False),
+        Guest(33, OPEN, 2, filters=None),
     )
 )
 

@@ -165,6 +165,14 @@ ARPS = [
     arp_case("cut off", LEGAL_ARP[:34]),
     arp_case("hardware addresses of 8 bytes", LEGAL_ARP[:18] + b"\x08" + LEGAL_ARP[19:]),
     arp_case("RARP with another's MAC", rarp(1, mac(6)), rarp(1, mac(1))),
+    Case(
+        "about others, of one who owns everything",
+        arp(4, v4(6), v4(99)),
+        Table.SOURCE_SECURITY,
+        Reason.FOREIGN_ARP,
+        arp(4, v4(4), v4(99)),
+        4,
+    ),
 ]
 
 
@@ -317,8 +325,8 @@ NDS = [
     nd_case("advertisement from ::", nd(1, NA, bytes(4) + sixteen(v6(6)) + tll(mac(1)), src=0), ANNOUNCED),
     Case("pair's address with the port's own MAC", nd(3, NA, bytes(4) + sixteen(v6(0x93)) + tll(mac(3))),
          Table.ND_SECURITY, Reason.FOREIGN_ND, nd(3, NA, bytes(4) + sixteen(v6(3)) + tll(mac(3))), 3),
-    Case("foreign MAC, of one who owns everything", nd(4, NA, bytes(4) + sixteen(v6(6)) + tll(mac(6))),
-         Table.ND_SECURITY, Reason.FOREIGN_ND, nd(4, NA, bytes(4) + sixteen(v6(6)) + tll(mac(4))), 4),
+    Case("about others, of one who owns everything", nd(4, NA, bytes(4) + sixteen(v6(6)) + tll(mac(4)), src=v6(6)),
+         Table.ND_SECURITY, Reason.FOREIGN_ND, nd(4, NA, bytes(4) + sixteen(v6(4)) + tll(mac(4)), src=v6(6)), 4),
     Case("unreadable, of one who owns everything", nd(4, NA, bytes(4) + sixteen(v6(6)) + tll(mac(4)) * 2),
          Table.ND_SECURITY, Reason.FOREIGN_ND, nd(4, NS, bytes(4) + sixteen(v6(99)) + sll(mac(4))), 4),
 ]  # fmt: skip

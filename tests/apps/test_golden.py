@@ -16,6 +16,7 @@ from sdnctl.apps import (
     security_groups,
     switching,
 )
+from sdnctl.model.filters import Filters
 from sdnctl.model.ids import GroupKey, HostKey, NetworkKey, Ofport, PortKey
 from sdnctl.model.network import NetworkType
 from sdnctl.model.security import Direction
@@ -79,14 +80,26 @@ _PAIRS = (
 
 
 def test_port_security_off(golden: Golden) -> None:
-    golden.check("port_security/off", port_security.port_flows(replace(VM, port_security=False)))
+    golden.check("port_security/off", port_security.port_flows(replace(VM, filters=None)))
+
+
+def test_port_security_filter_by_filter(golden: Golden) -> None:
+    """The same port with one filter off, for each of them, and with all off."""
+    everything = Filters(mac=False, arp=False, ip=False)
+    for name, filters in (
+        ("mac_off", Filters(mac=False)),
+        ("arp_off", Filters(arp=False)),
+        ("ip_off", Filters(ip=False)),
+        ("all_off", everything),
+    ):
+        golden.check(f"port_security/{name}", port_security.port_flows(replace(VM, filters=filters)))
 
 
 def test_responders(golden: Golden) -> None:
     """A host, a local port and what is known of two neighbours."""
     flows = [*responders.host_flows(HOST), *responders.port_flows(VM)]
     for guest in (Guest(1, GREEN, 1), Guest(6, GREEN, 2)):
-        flows += responders.neighbour_flows(guest.neighbour(1))
+        flows += responders.neighbour_flows(guest.neighbour())
     golden.check("responders/two_neighbours", flows)
 
 
@@ -109,7 +122,7 @@ def test_switching_of_a_tunnelled_network(golden: Golden) -> None:
     flows += switching.chunk_flows(FloodChunk(NetworkKey(1), 0, (Ofport(1), Ofport(2))))
     flows += switching.chunk_flows(FloodChunk(NetworkKey(1), 2, (Ofport(130),)))
     for number, ofport, peer in ((1, Ofport(1), None), (6, None, endpoint(2)), (9, None, None)):
-        station = Station(PortKey(number), NetworkKey(1), mac(number), ofport, None, None, peer)
+        station = Station(PortKey(number), NetworkKey(1), mac(number), ofport, peer)
         flows += switching.station_flows(station)
     golden.check("switching/vxlan", flows)
 
@@ -145,9 +158,7 @@ def test_security_groups_of_a_port(golden: Golden) -> None:
     """Two groups, one of them stateful: what the port has more than one without groups."""
     port = replace(VM, filtering=Filtering.STATEFUL, groups=(GroupKey(1), GroupKey(2)))
     flows = [*classify.port_flows(port), *security_groups.port_flows(port)]
-    flows += switching.station_flows(
-        Station(PortKey(1), NetworkKey(1), mac(1), Ofport(1), None, None, None, Filtering.STATEFUL)
-    )
+    flows += switching.station_flows(Station(PortKey(1), NetworkKey(1), mac(1), Ofport(1), None, Filtering.STATEFUL))
     filtered = (
         Filtered(Ofport(1), PortKey(1), Filtering.STATEFUL),
         Filtered(Ofport(3), PortKey(3), Filtering.STATELESS),

@@ -20,6 +20,7 @@ from sdnctl.flows.flow import Flow
 from sdnctl.flows.match import Match
 from sdnctl.flows.pipeline import App, Reason, Table, read_cookie
 from sdnctl.flows.wire import encode
+from sdnctl.model.filters import Filters
 from sdnctl.model.ids import GroupKey, HostKey
 from sdnctl.model.network import NetworkType
 from sdnctl.model.security import Direction
@@ -93,7 +94,7 @@ def clouds(draw: st.DrawFn) -> Cloud:
             number,
             draw(nets),
             draw(st.integers(1, 3)),
-            security=draw(st.booleans()),
+            filters=draw(st.none() | st.builds(Filters, st.booleans(), st.booleans(), st.booleans())),
             dhcp=draw(st.booleans()),
             pairs=tuple(draw(st.lists(pairs(), max_size=3))),
             ipv4=draw(st.booleans()),

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sdnctl.model.filters import ALL
 from sdnctl.model.ids import GroupKey
 from sdnctl.model.network import NetworkType
 from sdnctl.model.security import Direction
@@ -86,7 +87,7 @@ def clouds(draw: st.DrawFn) -> Cloud:
             guest,
             groups=tuple(sorted(draw(st.sets(st.integers(1, 4), max_size=2)))),
             stateful=draw(st.booleans()),
-            security=draw(st.sampled_from((True, True, True, False))),
+            filters=draw(st.sampled_from((ALL, ALL, ALL, None))),
         )
         for guest in CLOUD.guests
     )
@@ -104,7 +105,7 @@ def arrives(cloud: Cloud, packet: Packet) -> bool:
 
 
 def may(cloud: Cloud, guest: Guest, direction: Direction, packet: Packet, other: int) -> bool:
-    if not guest.groups or not guest.security:
+    if not guest.groups or not guest.filters:
         return True
     return any(
         rule.direction is direction and says(rule, packet) and is_about(cloud, policy, rule, other)
@@ -136,7 +137,7 @@ def is_about(cloud: Cloud, policy: GroupView, rule: GroupRule, other: int) -> bo
     members = {
         address
         for guest in cloud.guests
-        if guest.security and rule.remote in guest.groups
+        if guest.filters and rule.remote in guest.groups
         for address in (v4(guest.number), v6(guest.number), ll(guest.number))
     }
     listed = [one for one in policy.addresses if one.remote == rule.remote and one.version == rule.version]

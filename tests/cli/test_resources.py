@@ -41,6 +41,7 @@ SAMPLES = {
     "destination=CIDR,nexthop=ADDRESS": "destination=10.9.0.0/16,nexthop=10.0.0.1",
     "ip-address=CIDR,mac-address=MAC": "ip-address=10.0.0.0/24,mac-address=02:00:00:00:00:01",
     "name=TEXT,value=TEXT,ip-version=4|6": "name=mtu,value=1400,ip-version=4",
+    "mac=BOOLEAN,arp=BOOLEAN,ip=BOOLEAN": "mac=true,arp=false,ip=no",
 }
 
 

@@ -19,8 +19,8 @@ pytestmark = pytest.mark.net
 
 ROOT = Path(__file__).parent.parent.parent
 
-# A lab as somebody else's process has it: hosts, a guest with a DHCP client that overwrites its environment, a link in
-# the machine's own namespace. Its name is printed once it is up.
+# A lab as somebody else's process has it: hosts, a guest with a DHCP client that overwrites its environment and with a
+# program that never had one, a link in the machine's own namespace. Its name is printed once it is up.
 OTHER = """
 import sys, time
 from topologies import Lab
@@ -28,6 +28,9 @@ lab = Lab(hosts=2, providers=("physnet1",), management=True)
 lab.use_plain_switches()
 vm = lab.guest("vm1", lab.hosts[0], plug=True)
 vm.start("dhcpcd", "-4", "-B", "-t0", "eth0", log="dhcpcd.log")
+sleeper = vm.start("env", "-i", "sleep", "1000", log="sleep.log")
+while "sleep" not in open(f"/proc/{sleeper.pid}/comm").read():
+    pass
 print(lab.name, lab.env["SDNCTL_LAB"], flush=True)
 time.sleep(1000)
 """
@@ -53,6 +56,11 @@ class OtherLab:
         """Those of its processes at the beginning that still run. (A dead namespace's number soon means another.)"""
         return {pid for pid, started in self._born.items() if keeper.start_time(pid) == started}
 
+    @property
+    def shells(self) -> set[int]:
+        """Mininet's, one in each namespace; they end when nobody talks to them any more."""
+        return {pid for pid in self.processes if b"mininet:" in command_of(pid)}
+
     def keeper(self) -> int:
         return int((self.directory / "keeper").read_text().split()[0])
 
@@ -63,6 +71,13 @@ class OtherLab:
 
 def processes_of(mark: str, namespaces: set[int]) -> list[int]:
     return list(keeper.members(mark, namespaces, lambda pid, _handle: pid))
+
+
+def command_of(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 def wait_for_end(pid: int) -> None:
@@ -113,8 +128,14 @@ def test_a_killed_labs_keeper_ends_it(other: OtherLab) -> None:
 
 
 def test_the_next_lab_cleans_up_when_the_keeper_died_too(other: OtherLab) -> None:
+    """Also when the shells, which hold the namespaces, have ended by themselves before the next lab looks."""
+    shells = other.shells
+    assert len(shells) >= 4
     os.kill(other.keeper(), signal.SIGKILL)
+    wait_for_end(other.keeper())
     other.kill()
+    for shell in shells:
+        wait_for_end(shell)
     assert other.processes
     assert other.directory.exists()
     with Lab(hosts=1):
@@ -139,6 +160,34 @@ def test_a_recycled_process_number_is_no_owner(tmp_path: Path) -> None:
     assert keeper.is_running(record)
     record.write_text(f"{os.getpid()} 1\n")
     assert not keeper.is_running(record)
+
+
+def test_a_recycled_namespace_number_is_not_enough(tmp_path: Path) -> None:
+    """A process of somebody else's, in a namespace whose number a dead lab had: only the right cookie ends it."""
+    stranger = subprocess.Popen(["unshare", "--net", "sleep", "1000"], env={"PATH": os.environ["PATH"]})
+    own = Path("/proc/self/ns/net").stat().st_ino
+    while (inode := Path(f"/proc/{stranger.pid}/ns/net").stat().st_ino) == own:
+        pass
+    ask = "import os, sys; from topologies import keeper; print(keeper.cookie_of(os.open(sys.argv[1], os.O_RDONLY)))"
+    argv = [sys.executable, "-c", ask, f"/proc/{stranger.pid}/ns/net"]
+    cookie = int(subprocess.check_output(argv, cwd=ROOT))
+    try:
+        for wrong in (f"{inode} {cookie + 1}\n", f"{inode + 1} {cookie}\n", ""):
+            end_dead_lab(tmp_path / "lab", wrong)
+            assert stranger.poll() is None
+        end_dead_lab(tmp_path / "lab", f"{inode} {cookie}\n")
+        assert stranger.wait(timeout=10) == -signal.SIGKILL
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
+def end_dead_lab(directory: Path, namespaces: str) -> None:
+    """What the next lab does with a directory that it finds."""
+    directory.mkdir()
+    (directory / keeper.NAMESPACES).write_text(namespaces)
+    keeper.start(directory, "nobody's mark", stdin=subprocess.DEVNULL).wait()
+    assert not directory.exists()
 
 
 def test_labs_side_by_side_do_not_meet() -> None:

@@ -321,6 +321,7 @@ def test_a_bridge_that_claims_a_hosts_datapath_id_is_turned_away(made: Tenants) 
     late = add_guest(controller, "claim1", h1, made.networks["red"])
     assert late.reaches(made.guests["red"][0])
     h2.vsctl("del-br", "br-evil")
+    until("the claim to be over", lambda: not [one for one in controller.host("h1")["problems"] if "serial" in one])
     late.unplug()
     controller.delete("port", late.iface_id)
 

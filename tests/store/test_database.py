@@ -149,7 +149,10 @@ def _back_to_the_first_schema(connection: Connection) -> None:
         connection.execute(text(f"DROP TABLE {name}"))
     for name in ("port_security_groups", "security_group_rules", "security_groups", "address_groups"):
         connection.execute(text(f"DROP TABLE {name}"))
-    connection.execute(text("ALTER TABLE ports DROP COLUMN security_groups"))
+    for column in ("security_groups", "filters_off", "is_service_port"):
+        connection.execute(text(f"ALTER TABLE ports DROP COLUMN {column}"))
+    for column in ("filters_off", "client_isolation"):
+        connection.execute(text(f"ALTER TABLE networks DROP COLUMN {column}"))
     connection.execute(text("ALTER TABLE counters DROP COLUMN group_key"))
     connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
 

@@ -12,12 +12,14 @@ from sdnctl.store import Settings, Store
 from tests.store.cloud import ADMIN, ALICE, BOB, NOVA, NOWHERE, READER, SLAAC, V6, Cloud, Object
 
 ADDRESS = "10.0.0.200"
+POOL = [{"start": "10.0.0.2", "end": "10.0.0.199"}]
+"""What ports take their addresses from, so that none has that one by chance."""
 
 
 def made(cloud: Cloud, count: int = 2, **body: object) -> tuple[Object, Object, list[Object]]:
     """A network with subnets of both versions, some ports, and a group of all of them."""
     network = cloud.network()
-    cloud.subnet(network)
+    cloud.subnet(network, allocation_pools=POOL)
     cloud.subnet(network, V6)
     ports = [cloud.port(network) for _ in range(count)]
     wish = {"ip_address": ADDRESS, "port_ids": [port["id"] for port in ports], **body}
@@ -165,7 +167,7 @@ def test_members_are_own_ports_of_the_network(cloud: Cloud) -> None:
 
 def test_only_an_admin_takes_ports_of_others(cloud: Cloud) -> None:
     network = cloud.network(ADMIN, shared=True)
-    cloud.subnet(network, ctx=ADMIN)
+    cloud.subnet(network, ctx=ADMIN, allocation_pools=POOL)
     mine, theirs = cloud.port(network, ALICE), cloud.port(network, BOB)
     group = cloud.create("ip_group", ALICE, network_id=network["id"], port_ids=[mine["id"]])
     with pytest.raises(NotFoundError):
@@ -183,7 +185,7 @@ def test_only_an_admin_takes_ports_of_others(cloud: Cloud) -> None:
 
 def test_on_anothers_network_the_address_and_vrrp_are_its_owners(cloud: Cloud) -> None:
     network = cloud.network(ADMIN, shared=True)
-    cloud.subnet(network, ctx=ADMIN)
+    cloud.subnet(network, ctx=ADMIN, allocation_pools=POOL)
     for body in ({"ip_address": ADDRESS}, {"vrrp": True}):
         with pytest.raises(ForbiddenError, match=rf"^{next(iter(body))}: only the owner"):
             cloud.create("ip_group", BOB, network_id=network["id"], **body)

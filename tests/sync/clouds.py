@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from hypothesis import strategies as st
 from netaddr import EUI, IPAddress, IPNetwork
 
+from sdnctl.model.filters import ALL, Filters
 from sdnctl.model.host import Host, HostFacts, Interface
 from sdnctl.model.ids import GroupKey, HostKey, NetworkKey, Ofport, PortKey
 from sdnctl.model.ip_group import IpGroup
@@ -79,6 +80,7 @@ def port(
     requested_host: str = "",
     bound_host: str = "",
     groups: tuple[str, ...] = (),
+    filters: Filters = ALL,
 ) -> Port:
     number = PORTS.index(name) + 1
     return Port(
@@ -91,6 +93,7 @@ def port(
         fixed_ips=(FixedIP(f"subnet-{of}", IPAddress(f"10.0.{NETWORKS.index(of) + 1}.{10 + number}")),),
         allowed_address_pairs=(AddressPair(SHARED_MAC, IPNetwork("10.0.1.200/32")),) if pair else (),
         port_security_enabled=security,
+        security_filters=filters,
         admin_state_up=up,
         device_owner=owner,
         requested_host=requested_host,
@@ -192,6 +195,7 @@ ports = st.builds(
     requested_host=st.sampled_from(("", "", "h1", "h2")),
     bound_host=st.sampled_from(("", "h1", "h3")),
     groups=st.sets(st.sampled_from(GROUPS), max_size=2).map(lambda some: tuple(sorted(some))),
+    filters=st.builds(Filters, st.booleans(), st.booleans(), st.booleans()),
 )
 
 

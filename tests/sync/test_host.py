@@ -11,7 +11,7 @@ from sdnctl import runtime
 from sdnctl.flows import wire
 from sdnctl.flows.wire import WireFlow
 from sdnctl.model.port import PortStatus
-from sdnctl.sync.compile import compile_view
+from sdnctl.sync.compile import Compiler, compile_view
 from sdnctl.sync.host import GREETING, HostTask, State
 from sdnctl.sync.world import World
 from tests.sync import clouds
@@ -31,7 +31,7 @@ class Bench:
     def __init__(self) -> None:
         self.world, self.reports = clouds.busy_cloud()
         self.observed = Observed()
-        self.task = HostTask(self.world.hosts["id-h1"], self.world, self.observed)
+        self.task = HostTask(self.world.hosts["id-h1"], self.world, self.observed, Compiler())
         self.world.on_dirty = lambda host_id: self.task.wake() if host_id == "id-h1" else None
         self.switch = FakeSwitch()
 
@@ -68,7 +68,7 @@ def test_first_contact_installs_everything_in_one_bundle(bench: Bench) -> None:
 def test_restart_of_the_controller_sends_nothing(bench: Bench) -> None:
     bench.connect()
     bench.until_live()
-    again = HostTask(bench.task.host, bench.world, Observed())
+    again = HostTask(bench.task.host, bench.world, Observed(), Compiler())
     bench.task.stop()
     bench.switch.is_open = True
     bench.switch.bundles.clear()
@@ -166,7 +166,7 @@ def test_nothing_is_sent_before_the_database_was_read() -> None:
     world, observed, switch = World(), Observed(), FakeSwitch()
     switch.flows[b"\x00\x00\x01"] = WireFlow(b"\x00\x00\x01", 0x5D << 56, b"")
     world.put_host(clouds.host("h1"))
-    task = HostTask(world.hosts["id-h1"], world, observed)
+    task = HostTask(world.hosts["id-h1"], world, observed, Compiler())
     task.start()
     task.attach(switch)
     for _ in range(50):
@@ -192,7 +192,7 @@ def test_zone_is_flushed_before_its_flows_come_and_never_for_a_restart(bench: Be
     bench.connect()
     bench.until_live()
     assert bench.switch.flushed == [1]
-    again = HostTask(bench.task.host, bench.world, Observed())
+    again = HostTask(bench.task.host, bench.world, Observed(), Compiler())
     bench.task.stop()
     bench.switch.is_open = True
     bench.task = again

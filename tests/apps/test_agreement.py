@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The interpreter of our flows does what Open vSwitch does with them: tens of thousands of random packets a run.
+
+Each packet goes through `sdnctl.flows.simulate` and through `ofproto/trace` of a real ovs-vswitchd: the same flows are
+hit, the same copies leave by the same ports and look the same, the same number is punted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from random import Random
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from sdnctl.flows.connections import EST_FLAG, INV_FLAG, NEW_FLAG, REL_FLAG, RPL_FLAG
+from sdnctl.flows.fields import Field
+from sdnctl.flows.flow import Flow
+from sdnctl.flows.simulate import Tables
+from sdnctl.flows.wire import add_message, encode, meter_add
+from sdnctl.model.ids import GroupKey
+from sdnctl.model.security import Direction
+from sdnctl.model.views import GroupRule
+from tests.apps.clouds import PATCH, TUNNEL, Cloud, flows_of, meters_of
+from tests.apps.conftest import CLOUD
+from tests.apps.lab import SHOW_FRAGMENTS
+from tests.apps.test_laws import clouds, policies
+from tests.apps.test_policy_model import clouds as guarded_clouds
+from tests.apps.traffic import Traffic
+from tests.support.dummy_ovs import DummySwitch, RawConnection
+from tests.support.traces import Tracer, as_trace, carried
+from tests.support.unixctl import Unixctl
+
+pytestmark = pytest.mark.switch
+
+BRIDGE = "agreement"
+PACKETS = 400
+"""For each cloud; half of them have been seen by the tracker before."""
+STATES = (NEW_FLAG, NEW_FLAG, EST_FLAG, EST_FLAG | RPL_FLAG, REL_FLAG | NEW_FLAG, REL_FLAG | RPL_FLAG, INV_FLAG)
+MARKS = (0, 0, 1, 2, 3, 3)
+
+
+@pytest.fixture(scope="module", name="tracer")
+def _tracer() -> Iterator[Tracer]:
+    with DummySwitch() as switch:
+        ports = {f"g{number}": number for number in range(1, 201) if number not in (TUNNEL, PATCH)}
+        switch.bridge(BRIDGE, **ports, tunnel=TUNNEL, provider=PATCH)
+        with Unixctl(f"{switch.directory}/ovs-vswitchd.ctl") as control:
+            yield Tracer(switch, control, BRIDGE)
+
+
+@st.composite
+def crowded(draw: st.DrawFn) -> Cloud:
+    """Every kind of network at once, on two hosts, and security groups that allow more than they refuse."""
+    groups = [tuple(sorted(draw(st.sets(st.integers(1, 4), max_size=2)))) for _ in CLOUD.guests]
+    guests = tuple(replace(guest, groups=some) for guest, some in zip(CLOUD.guests, groups, strict=True))
+    anything = tuple(GroupRule(way, version, None, None, None, False, None) for way in Direction for version in (4, 6))
+    found = [draw(policies(GroupKey(key))) for key in range(1, 5)]
+    found[0] = replace(found[0], rules=(*found[0].rules, *anything))
+    return replace(CLOUD, guests=guests, policies=tuple(found))
+
+
+def load(switch: DummySwitch, cloud: Cloud, host: int) -> list[Flow]:
+    """The flows of a host of the cloud, on the bridge and here."""
+    views = list(cloud.views(host))
+    flows = [flow for view in views for flow in flows_of(view)]
+    for what in ("del-flows", "del-meters"):
+        switch.ofctl(what, BRIDGE)
+    meters = b"".join(meter_add(spec) for view in views for spec in meters_of(view))
+    with RawConnection(switch.socket(BRIDGE)) as connection:
+        refused = connection.ask(SHOW_FRAGMENTS + meters + b"".join(add_message(encode(flow)) for flow in flows))
+    assert not refused, [one.hex() for one in refused]
+    return flows
+
+
+@pytest.mark.limit(600)
+@given(st.one_of(clouds(), guarded_clouds(), crowded()), st.integers(0, 1 << 32))
+@settings(deadline=None, suppress_health_check=list(HealthCheck))
+def test_interpreter_agrees_with_the_switch(tracer: Tracer, cloud: Cloud, seed: int) -> None:
+    random = Random(seed)
+    host = random.choice([guest.host for guest in cloud.guests] or cloud.hosts)
+    tables = Tables(load(tracer.switch, cloud, host))
+    for packet in Traffic(cloud, host, random).packets(PACKETS):
+        state = random.choice(STATES)
+        sent = packet.changed({Field.CT_MARK: random.choice(MARKS)})
+        traced = tracer.trace(sent, state)
+        simulated = as_trace(tables.run(sent, carried(state)))
+        assert simulated == traced, f"{sent!r}\n{simulated.text}\n{traced.text}"
