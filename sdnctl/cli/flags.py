@@ -41,6 +41,7 @@ ALSO: Final = {
     "binding:host_id": "host",
     "tags": "tags",
     "not-tags": "not-tags",
+    "port_ids": "port",
 }
 """Shorter names of flags, beside the regular ones."""
 

@@ -30,7 +30,7 @@ class Store(Protocol):
     def move_holder(self, group_id: str, port_id: str | None, virtual_mac: EUI | None) -> Revision | None: ...
 
 
-class Claim(NamedTuple):
+class Announced(NamedTuple):
     """A member has announced the address."""
 
     port_id: str
@@ -60,7 +60,7 @@ class Holders:
     def __init__(self, store: Store, groups: dict[str, IpGroup]) -> None:
         self._store = store
         self._groups = groups
-        self._claims: dict[str, Claim] = {}
+        self._announced: dict[str, Announced] = {}
         self._allowances: dict[str, Allowance] = {}
         self._latch = runtime.Latch()
         self._task: runtime.Task | None = None
@@ -74,7 +74,7 @@ class Holders:
 
     def announced(self, group_id: str, port_id: str, virtual_mac: EUI | None) -> None:
         """A member announces the address; the last announcement counts."""
-        self._claims[group_id] = Claim(port_id, virtual_mac)
+        self._announced[group_id] = Announced(port_id, virtual_mac)
         self._latch.wake()
 
     def _run(self) -> None:
@@ -93,14 +93,14 @@ class Holders:
         for group_id in [one for one, known in self._allowances.items() if now - known.at > REFILL_S * BURST]:
             del self._allowances[group_id]
         waits = []
-        for group_id, claim in tuple(self._claims.items()):
+        for group_id, last in tuple(self._announced.items()):
             allowance = self._allowances.setdefault(group_id, Allowance(BURST, now))
             allowance.refill(now)
             if allowance.left >= 1:
-                if self._store.move_holder(group_id, claim.port_id, claim.virtual_mac) is not None:
+                if self._store.move_holder(group_id, last.port_id, last.virtual_mac) is not None:
                     allowance.left -= 1
-                if self._claims.get(group_id) is claim:
-                    del self._claims[group_id]
+                if self._announced.get(group_id) is last:
+                    del self._announced[group_id]
                 continue
             waits.append(allowance.wait_s)
             group = self._groups.get(group_id)

@@ -73,14 +73,13 @@ def built(controller: Controller, name: str, short: str, **wish: object) -> Net:
     project = controller.create("project", name=name)
     api = controller.project(project["id"])
     network = controller.create("network", name=name, project_id=project["id"], **wish)
-    for version, cidr in ((4, "10.9.0.0/24"), (6, "2001:db8:9::/64")):
+    for version, cidr, first, last in (
+        (4, "10.9.0.0/24", "10.9.0.2", "10.9.0.127"),
+        (6, "2001:db8:9::/64", "2001:db8:9::2", "2001:db8:9::7f"),
+    ):
         # No port has one of the shared addresses by chance.
-        pool = (
-            {"start": "10.9.0.2", "end": "10.9.0.127"}
-            if version == 4
-            else {"start": "2001:db8:9::2", "end": "2001:db8:9::7f"}
-        )
-        api.create("subnet", network_id=network["id"], ip_version=version, cidr=cidr, allocation_pools=[pool])
+        wish = {"cidr": cidr, "allocation_pools": [{"start": first, "end": last}]}
+        api.create("subnet", network_id=network["id"], ip_version=version, **wish)
     made = Net(controller, api, network)
     h1, h2 = controller.lab.hosts
     for guest, host in (("client", h1), ("far", h2), ("m1", h1), ("m2", h1), ("m3", h2), ("stranger", h1)):

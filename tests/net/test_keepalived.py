@@ -66,10 +66,13 @@ def net() -> Iterator[Net]:
         api = controller.project(project["id"])
         made = Net(controller, api)
         network = api.create("network", name="pair")
-        for version, cidr in ((4, "10.9.0.0/24"), (6, "2001:db8:9::/64")):
+        for version, cidr, first, last in (
+            (4, "10.9.0.0/24", "10.9.0.2", "10.9.0.127"),
+            (6, "2001:db8:9::/64", "2001:db8:9::2", "2001:db8:9::7f"),
+        ):
             # No port has one of the shared addresses by chance.
-        pool = {"start": "10.9.0.2", "end": "10.9.0.127"} if version == 4 else {"start": "2001:db8:9::2", "end": "2001:db8:9::7f"}
-        api.create("subnet", network_id=network["id"], ip_version=version, cidr=cidr, allocation_pools=[pool])
+            wish = {"cidr": cidr, "allocation_pools": [{"start": first, "end": last}]}
+            api.create("subnet", network_id=network["id"], ip_version=version, **wish)
         shut = api.create("security_group", name="pings")
         for rule in shut["security_group_rules"]:
             api.delete("security_group_rule", rule["id"])
