@@ -27,7 +27,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
         live.make("port", network_id=network["id"], name="p")
         group = live.make("security_group", name="g")
         addresses = live.make("address_group", name="a", addresses=["192.0.2.0/24"])
-        live.make("ip_group", network_id=network["id"], ip_address="192.0.2.1")
+        live.make("ip_group", network_id=network["id"], ip_address="fe80::1")
         rule = {"security_group_id": group["id"], "direction": "ingress"}
         live.make("security_group_rule", **rule, protocol="tcp", port_range_min=80, port_range_max=81)
         live.make("security_group_rule", **rule, remote_ip_prefix="192.0.2.5/24")
