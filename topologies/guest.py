@@ -235,7 +235,7 @@ class Guest(Machine):
         version: int = 4,
         protocol: str = "icmp",
         port: int = ECHO_PORT,
-        timeout_s: float = 1.0,
+        timeout_s: float = 5.0,
     ) -> bool:
         """Whether an answer comes within `timeout_s`, asking again all the while; `icmp`, `udp` or `tcp`."""
         if isinstance(other, Guest):

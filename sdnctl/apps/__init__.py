@@ -17,6 +17,7 @@ from sdnctl.apps import (
     port_security,
     responders,
     security_groups,
+    statistics,
     switching,
 )
 from sdnctl.flows.flow import Flow
@@ -38,12 +39,15 @@ __all__ = [
     "chunk",
     "group",
     "host",
+    "host_learned",
+    "host_meters",
     "ip_group",
     "member",
     "neighbour",
     "network",
     "peer",
     "port",
+    "port_learned",
     "port_meters",
     "port_zone",
     "station",
@@ -61,7 +65,13 @@ def host(view: HostView) -> tuple[Flow, ...]:
         *security_groups.host_flows(view),
         *switching.host_flows(view),
         *output.host_flows(view),
+        *statistics.host_flows(view),
     )
+
+
+def host_meters(view: HostView) -> tuple[MeterSpec, ...]:
+    """The meters that `host`'s flows use."""
+    return statistics.host_meters(view)
 
 
 def peer(view: TunnelPeer) -> tuple[Flow, ...]:
@@ -100,6 +110,17 @@ def port_meters(view: LocalPort) -> tuple[MeterSpec, ...]:
 def port_zone(view: LocalPort) -> int | None:
     """The connection tracker's zone that `port`'s flows use."""
     return security_groups.zone_of(view)
+
+
+def host_learned(view: HostView) -> tuple[bytes, ...]:
+    """The first fields of the flows that Open vSwitch makes of frames of the underlay."""
+    ofports = (*(() if view.tunnel_ofport is None else (view.tunnel_ofport,)), *view.patch_ofports)
+    return tuple(map(statistics.sent_by, ofports))
+
+
+def port_learned(view: LocalPort) -> tuple[bytes, ...]:
+    """The first fields of the flows that Open vSwitch makes of frames of and for the port."""
+    return statistics.sent_by(view.ofport), statistics.meant_for(view.key)
 
 
 def neighbour(view: Neighbour) -> tuple[Flow, ...]:

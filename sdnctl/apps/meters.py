@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Meters of a local port: which number means what, and the one that guards the controller.
 
-A meter's number is `8 * ofport + kind`, so no two ports share one, and what a meter is for can be read off its number.
+A meter's number is `8 * ofport + kind`, so no two ports share one, and what a meter is for can be read off its number;
+below 8 is the host's own.
 Open vSwitch's userspace datapath has 262 144 meters; ofports above `LAST_OFPORT` have none, and it gives such numbers
 to nobody who does not ask for them.
 
@@ -21,6 +22,8 @@ from sdnctl.model.views import LocalPort
 KINDS: Final = 8
 """Meters to a port at most."""
 LAST_OFPORT: Final = 0x7FFF
+SAMPLES: Final = 1
+"""The one meter of a host: what is shown to the controller of forged frames (`statistics`)."""
 
 PACKETS_PER_S: Final = 20
 """A client needs four packets for its lease and then two in twelve hours; more is a fault or an attack."""

@@ -15,6 +15,7 @@ from sdnctl.flows import notation
 from sdnctl.flows.conntrack import Ct, CtClear, CtNat
 from sdnctl.flows.fields import Fact, Field, Notation, Part
 from sdnctl.flows.instruction import LAST_TABLE, Action, Goto, Meter, nicira, part_of, table_name
+from sdnctl.flows.learn import Learn
 from sdnctl.flows.oxm import VLAN_TAG
 from sdnctl.flows.registers import Slot
 
@@ -28,6 +29,7 @@ __all__ = [
     "DecTtl",
     "Goto",
     "Group",
+    "Learn",
     "Load",
     "Meter",
     "Move",

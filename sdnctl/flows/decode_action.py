@@ -15,6 +15,7 @@ from sdnctl.flows import action as act
 from sdnctl.flows.action import Action, Ct, CtNat, Load, SetField
 from sdnctl.flows.fields import Field, Part
 from sdnctl.flows.instruction import NICIRA, OFPAT_EXPERIMENTER
+from sdnctl.flows.learn import read_learn
 from sdnctl.flows.oxm import fields_of
 
 _GOTO: Final = 1
@@ -170,6 +171,7 @@ _NICIRA: Final[dict[int, Callable[[bytes], Action]]] = {
     6: _move,
     7: _load,
     14: lambda data: act.Resubmit(data[12]),
+    16: lambda data: read_learn(data, _BY_NXM),
     27: lambda data: act.Push(_stack(data)),
     28: lambda data: act.Pop(_stack(data)),
     33: _set_masked,

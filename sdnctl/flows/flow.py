@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple, Self
 
-from sdnctl.flows.action import Action, Conjunction, Ct, Goto, PopVlan, PushVlan
+from sdnctl.flows.action import Action, Conjunction, Ct, Goto, Load, PopVlan, PushVlan, Resubmit
 from sdnctl.flows.fields import Fact
 from sdnctl.flows.instruction import LAST_TABLE, table_name
 from sdnctl.flows.match import Match
-from sdnctl.flows.pipeline import COOKIE_MAGIC, Owner, Reason, Table
+from sdnctl.flows.pipeline import COOKIE_MAGIC, ENDS, Count, Owner, Reason, Table, counted_on
+from sdnctl.flows.registers import DROP_REASON, DROP_SIDE
 
 DEFAULT_PRIORITY: Final = 32768
 
@@ -51,6 +52,14 @@ class Flow(_Parts):
         raise TypeError(
             f"a flow is checked when it is made; make another one instead of replacing {', '.join(changes)}"
         )
+
+    @property
+    def drops(self) -> bool:
+        """Whether its packets end here: nothing is done with them, or they are counted (`ENDS`) and no more."""
+        if not self.actions or self.table in ENDS:
+            return True
+        last = self.actions[-1]
+        return type(last) is Goto and last.table in ENDS
 
     def text(self, *, names: bool = False) -> str:
         """The line that `ovs-ofctl --no-stats dump-flows` prints for it, without the leading space.
@@ -93,10 +102,20 @@ def _check(table: int, match: Match, actions: tuple[Action, ...]) -> None:
 
 
 def drop(table: int, priority: int, match: Match, owner: Owner, reason: Reason) -> Flow:
-    """A flow of `owner` that drops for `reason`."""
+    """A flow of `owner` that drops for `reason`, and has that counted for the port whose frame it is, if any."""
     if reason is Reason.NONE:
         raise ValueError("a drop has a reason")
-    return Flow(table, priority, match, (), owner.cookie(reason))
+    return Flow(table, priority, match, _last_way(table, reason), owner.cookie(reason))
+
+
+def _last_way(table: int, reason: Reason) -> tuple[Action, ...]:
+    side = counted_on(table, reason)
+    if side is None or table in ENDS:
+        return ()
+    said = (Load(DROP_REASON, reason), Load(DROP_SIDE, side))
+    if Count.REPORT in reason.count:
+        return (*said, Resubmit(Table.DROPPED), Goto(Table.SAMPLED))
+    return (*said, Goto(Table.DROPPED))
 
 
 def _name(table: int) -> str:

@@ -59,6 +59,10 @@ class Table(enum.IntEnum):
     """As FROM_VERDICT."""
     OUTPUT = 80
     """To the local port, by its key."""
+    DROPPED = 90
+    """What is dropped of a port's, or on its way to one, is counted for that port."""
+    SAMPLED = 91
+    """The first forged frame of a port, and the first one after a quiet while, is shown to the controller."""
 
 
 class App(enum.IntEnum):
@@ -73,6 +77,7 @@ class App(enum.IntEnum):
     OUTPUT = 7
     SECURITY_GROUPS = 8
     IP_GROUPS = 10
+    STATISTICS = 12
 
 
 class Kind(enum.IntEnum):
@@ -86,51 +91,91 @@ class Kind(enum.IntEnum):
     IP_GROUP = 5
 
 
+class Side(enum.IntEnum):
+    """Which port a dropped frame is counted for; also the value of a slot."""
+
+    FROM = 0
+    """The one that sent it."""
+    TO = 1
+    """The one it was for."""
+
+
+class Count(enum.Flag):
+    """What becomes of a reason's drops, beside being counted for the host."""
+
+    HOST = 0
+    """Nothing more: nobody's port is to blame, or nobody knows whose."""
+    FROM = enum.auto()
+    """Counted for the port that sent the frame, where that can be known (before SWITCHING)."""
+    TO = enum.auto()
+    """Counted for the port that the frame was for (from TO_STATE on)."""
+    REPORT = enum.auto()
+    """A frame of that reason is forged: it makes a security event."""
+
+
+_FORGED: Final = Count.FROM | Count.REPORT
+
+
 class Reason(enum.IntEnum):
     """Why a flow drops. NONE is for flows that do not drop. The text is what users and metrics see."""
 
     text: str
+    count: Count
 
-    def __new__(cls, value: int, text: str) -> Self:
+    def __new__(cls, value: int, text: str, count: Count = Count.HOST) -> Self:
         member = int.__new__(cls, value)
         member._value_ = value
         member.text = text
+        member.count = count
         return member
 
     NONE = 0, "not dropped"
     UNKNOWN_SOURCE = 1, "came in on an interface that is no bound port, tunnel or provider bridge"
-    TAGGED = 2, "a frame with a VLAN tag, or with a second one, where there is none"
+    TAGGED = 2, "a frame with a VLAN tag, or with a second one, where there is none", _FORGED
     UNKNOWN_PEER = 3, "tunnelled frame from an address that is no host of ours"
     UNKNOWN_VNI = 4, "tunnelled frame for a network without a port on this host"
     UNKNOWN_TAG = 5, "frame from a provider bridge with a tag of no network here"
-    FOREIGN_MAC = 6, "a workload sent from a MAC address that is not its own, or anybody from a group's"
-    FOREIGN_ARP = 7, "a workload sent ARP for an address that is not its own"
-    FOREIGN_IPV4 = 8, "a workload sent from an IPv4 address that is not its own"
-    FOREIGN_IPV6 = 9, "a workload sent from an IPv6 address that is not its own"
-    FOREIGN_ND = 10, "a workload sent neighbour discovery about an address or MAC that is not its own"
-    ROUTER_ADVERTISEMENT = 11, "a workload sent a router advertisement or a redirect"
-    DHCP_SERVER = 12, "a workload sent answers of a DHCP server"
-    DHCP_CLIENT = 13, "DHCP from a port for which there is no lease"
-    ETHERTYPE = 14, "a workload sent a protocol that is neither IPv4, IPv6 nor ARP"
-    RESERVED_MAC = 15, "sent to a link-local multicast MAC address (01:80:c2:00:00:0x)"
+    FOREIGN_MAC = 6, "a workload sent from a MAC address that is not its own, or anybody from a group's", _FORGED
+    FOREIGN_ARP = 7, "a workload sent ARP for an address that is not its own", _FORGED
+    FOREIGN_IPV4 = 8, "a workload sent from an IPv4 address that is not its own", _FORGED
+    FOREIGN_IPV6 = 9, "a workload sent from an IPv6 address that is not its own", _FORGED
+    FOREIGN_ND = 10, "a workload sent neighbour discovery about an address or MAC that is not its own", _FORGED
+    ROUTER_ADVERTISEMENT = 11, "a workload sent a router advertisement or a redirect", _FORGED
+    DHCP_SERVER = 12, "a workload sent answers of a DHCP server", _FORGED
+    DHCP_CLIENT = 13, "DHCP from a port for which there is no lease", Count.FROM
+    ETHERTYPE = 14, "a workload sent a protocol that is neither IPv4, IPv6 nor ARP", Count.FROM
+    RESERVED_MAC = 15, "sent to a link-local multicast MAC address (01:80:c2:00:00:0x)", Count.FROM
     UNKNOWN_MAC = 16, "no port of the network has the destination MAC address"
     NO_UNDERLAY = 17, "the host has no way to the other hosts of this network"
     MISS = 18, "nothing in this table knows the packet (this is a bug of ours)"
     PORT_DOWN = 19, "the port is administratively down"
-    SNAP = 20, "an 802.3 frame with LLC or SNAP header"
-    CUT_HEADERS = 21, "a workload sent an IP packet whose further headers cannot be seen in its first fragment"
+    SNAP = 20, "an 802.3 frame with LLC or SNAP header", _FORGED
+    CUT_HEADERS = 21, "a workload sent an IP packet whose further headers cannot be seen in its first fragment", _FORGED
     ELSEWHERE = 22, "came in from the underlay for a MAC address that is on another host"
-    NOT_ALLOWED_FROM = 23, "no rule of the sending port's security groups allows it"
-    NOT_ALLOWED_TO = 24, "no rule of the receiving port's security groups allows it"
-    INVALID_STATE = 25, "the connection tracker can make no sense of it"
-    CUT = 26, "belongs to a connection that the port's security groups allow no more"
-    PINNED = 28, "a member of an IP group announced its address, which is pinned to another member"
+    NOT_ALLOWED_FROM = 23, "no rule of the sending port's security groups allows it", Count.FROM
+    NOT_ALLOWED_TO = 24, "no rule of the receiving port's security groups allows it", Count.TO
+    INVALID_STATE = 25, "the connection tracker can make no sense of it", Count.FROM | Count.TO
+    CUT = 26, "belongs to a connection that the port's security groups allow no more", Count.FROM | Count.TO
+    PINNED = 28, "a member of an IP group announced its address, which is pinned to another member", _FORGED
+
+
+ENDS: Final = frozenset({Table.DROPPED, Table.SAMPLED})
+"""Whatever comes to these tables goes no further."""
+
+
+def counted_on(table: int, reason: Reason) -> Side | None:
+    """For whose port a frame is counted that is dropped in `table` for `reason`; None: only for the host."""
+    side = Side.FROM if table < Table.SWITCHING else Side.TO
+    from_underlay = table == Table.TUNNEL
+    return side if not from_underlay and Count[side.name] in reason.count else None
 
 
 COOKIE_MAGIC: Final = 0x5D
 """First byte of the cookie of every flow of ours. Flows without it are somebody else's and are left alone."""
 
 COOKIE_MAGIC_MASK: Final = 0xFF << 56
+REASON_BIT: Final = 32
+"""Where in the cookie the reason begins."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,8 +58,26 @@ ALLOWED: Final = Slot("ALLOWED", Field.REG7, 18, 1)
 """Some rule allows the packet."""
 KEPT: Final = Slot("KEPT", Field.REG7, 19, 1)
 """One that lets its connections live on when it goes away."""
+DROP_REASON: Final = Slot("DROP_REASON", Field.REG7, 20, 8)
+"""Why the packet is dropped (`Reason`)."""
+DROP_SIDE: Final = Slot("DROP_SIDE", Field.REG7, 28, 1)
+"""For which port that is counted (`Side`)."""
 
-SLOTS: Final = (NETWORK, AUDIENCE, SOURCE, FROM_PORT, TO_PORT, CHUNK, GROUP, ZONE, FILTERING, ALLOWED, KEPT)
+SLOTS: Final = (
+    NETWORK,
+    AUDIENCE,
+    SOURCE,
+    FROM_PORT,
+    TO_PORT,
+    CHUNK,
+    GROUP,
+    ZONE,
+    FILTERING,
+    ALLOWED,
+    KEPT,
+    DROP_REASON,
+    DROP_SIDE,
+)
 
 EVERYONE: Final = 0
 OPEN_PORTS: Final = 1

@@ -37,6 +37,7 @@ from sdnctl.flows.action import (
     DecTtl,
     Goto,
     Group,
+    Learn,
     Load,
     Meter,
     Move,
@@ -57,7 +58,7 @@ from sdnctl.flows.instruction import part_of
 from sdnctl.flows.lookup import TableIndex
 from sdnctl.flows.oxm import VLAN_TAG
 from sdnctl.flows.packet import Packet
-from sdnctl.flows.pipeline import Reason, read_cookie
+from sdnctl.flows.pipeline import ENDS, Reason, read_cookie
 from sdnctl.flows.registers import Slot
 
 DEEPEST: Final = 64
@@ -86,10 +87,12 @@ class Step(NamedTuple):
 
     @property
     def reason(self) -> Reason | None:
-        """Why it dies here; None if it does not."""
+        """Why it dies here; None if it does not, or had died before and is only counted (`ENDS`)."""
+        if self.table in ENDS:
+            return None
         if self.flow is None:
             return Reason.MISS
-        if self.flow.actions:
+        if not self.flow.drops:
             return None
         known = read_cookie(self.flow.cookie)
         return known[1] if known else Reason.NONE
@@ -359,6 +362,10 @@ def _meter(_run: _Run, _action: Meter, _step: int) -> None:
     """Lets everything pass."""
 
 
+def _learn(_run: _Run, _action: Learn, _step: int) -> None:
+    """Changes what the next packet meets, which is dropped like this one."""
+
+
 def _ct(run: _Run, action: Ct, step: int) -> None:
     zone = action.zone if isinstance(action.zone, int) else run.read(part_of(action.zone))
     values, inner, stack = list(run.values), run.inner, list(run.stack)
@@ -434,5 +441,6 @@ _DO: Final[dict[type[Action], Callable[..., object]]] = {
     CtNat: _nothing,
     Conjunction: _nothing,
     Goto: _nothing,
+    Learn: _learn,
 }
 """Every class of action and the function that does it."""

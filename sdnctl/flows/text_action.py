@@ -163,6 +163,26 @@ def _conjunction(argument: str) -> Action:
     return act.Conjunction(_number(found[1]), int(found[2]), int(found[3]))
 
 
+def _learn(argument: str) -> Action:
+    found: dict[str, str] = {}
+    same: list[Part] = []
+    for word in split(argument):
+        name, equals, value = word.partition("=")
+        if equals:
+            found[name] = value
+        else:
+            same.append(_part(word))
+    if found.keys() - {"table", "idle_timeout", "priority", "cookie"}:
+        raise ValueError("learn(...) has table, idle_timeout, priority, cookie and parts of fields")
+    return act.Learn(
+        _table(found.get("table", "1")),
+        _number(found.get("priority", "32768")),
+        _number(found.get("cookie", "0")),
+        tuple(same),
+        _number(found.get("idle_timeout", "0")),
+    )
+
+
 _RANGES: Final = (
     re.compile(r"([\d.]+)(?:-([\d.]+))?(?::(\d+)(?:-(\d+))?)?"),
     re.compile(r"(\[[^\]]+\])(?:-(\[[^\]]+\]))?(?::(\d+)(?:-(\d+))?)?"),
@@ -237,6 +257,7 @@ _READERS: Final[dict[str, Callable[[str], Action]]] = {
     "resubmit": _resubmit,
     "conjunction": _conjunction,
     "ct": _ct,
+    "learn": _learn,
     "nat": _nat,
     "ct_clear": _alone(act.CtClear()),
 }

@@ -34,19 +34,24 @@ from sdnctl.flows.meters import (
     parse_meter_config,
 )
 from sdnctl.flows.wireflow import (
+    EVERY_FLOW,
     VERSION,
+    FlowFilter,
     WireFlow,
     add_message,
     delete_message,
     encode,
     flow_stats_request,
+    forget_message,
     parse_flow_counters,
     parse_flow_stats,
 )
 
 __all__ = [
     "CONTROLLER_PORT",
+    "EVERY_FLOW",
     "VERSION",
+    "FlowFilter",
     "GroupSpec",
     "MeterSpec",
     "WireFlow",
@@ -66,6 +71,7 @@ __all__ = [
     "encode_group",
     "flow_stats_request",
     "flush_zone",
+    "forget_message",
     "group_add",
     "group_delete",
     "group_desc_request",

@@ -43,6 +43,7 @@ ADD: Final = 0
 DELETE: Final = 3
 DELETE_STRICT: Final = 4
 ANY: Final = 0xFFFFFFFF
+ALL_TABLES: Final = 0xFF
 NO_BUFFER: Final = 0xFFFFFFFF
 _APPLY_ACTIONS: Final = 4
 
@@ -57,7 +58,7 @@ _INSTRUCTION: Final = struct.Struct("!HH4x").pack
 _HEADER: Final = struct.Struct("!BBHI")
 # header; cookie, mask; table, command; idle, hard, priority; buffer, out port, out group; flags, importance; match
 _FLOW_MOD: Final = struct.Struct("!BBHI QQ BB HHH III HH HH").pack
-_FLOW_REQUEST: Final = struct.Struct("!BBHI HH4x B3x II4x QQ HH4x").pack
+_FLOW_REQUEST: Final = struct.Struct("!BBHI HH4x B3x II4x QQ HH").pack
 _STAT: Final = struct.Struct("!H10x2s10xQQQ2xH").unpack_from
 _MATCH_PADS: Final = tuple(bytes(-(length + 4) % 8) for length in range(8))
 
@@ -109,11 +110,46 @@ def delete_message(
     return head + key[3:] + pad
 
 
-def flow_stats_request(xid: int = 0, cookie: int = 0, cookie_mask: int = 0) -> bytes:
-    """Ask for the flows of all tables whose cookie under the mask is `cookie` (default: every flow)."""
-    return _FLOW_REQUEST(
-        VERSION, MULTIPART_REQUEST, 56, xid, MULTIPART_FLOW, 0, 0xFF, ANY, ANY, cookie, cookie_mask, 1, 4
-    )
+def forget_message(match: bytes, cookie: int, cookie_mask: int, xid: int = 0) -> bytes:
+    """FLOW_MOD that takes out every flow, of whatever table, whose match has these fields and perhaps more.
+
+    Only if its cookie, under the mask, is `cookie`.
+    """
+    pad = _MATCH_PADS[len(match) & 7]
+    head = _FLOW_MOD(
+        VERSION, FLOW_MOD, 52 + len(match) + len(pad), xid, cookie, cookie_mask, ALL_TABLES, DELETE, 0, 0, 0,
+        NO_BUFFER, ANY, ANY, 0, 0, 1, len(match) + 4,
+    )  # fmt: skip
+    return head + match + pad
+
+
+class FlowFilter(NamedTuple):
+    """Which flows are asked for: of one table or all, by bits of the cookie, by fields that are in the match."""
+
+    cookie: int = 0
+    cookie_mask: int = 0
+    table: int = ALL_TABLES
+    match: bytes = b""
+
+    def includes(self, flow: WireFlow) -> bool:
+        """What the switch makes of it, for fields that are matched whole."""
+        is_there = self.table in (ALL_TABLES, flow.table) and self.match in flow.key[3:]
+        return is_there and flow.cookie & self.cookie_mask == self.cookie & self.cookie_mask
+
+
+EVERY_FLOW: Final = FlowFilter()
+
+
+def flow_stats_request(xid: int = 0, which: FlowFilter = EVERY_FLOW) -> bytes:
+    """Ask for flows."""
+    cookie, cookie_mask, table, match = which
+    pad = _MATCH_PADS[len(match) & 7]
+    length = 52 + len(match) + len(pad)
+    head = _FLOW_REQUEST(
+        VERSION, MULTIPART_REQUEST, length, xid, MULTIPART_FLOW, 0, table, ANY, ANY, cookie, cookie_mask, 1,
+        len(match) + 4,
+    )  # fmt: skip
+    return head + match + pad
 
 
 def parse_flow_stats(body: bytes) -> Iterator[WireFlow]:

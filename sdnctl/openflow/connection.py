@@ -164,9 +164,9 @@ class Connection:
             self._calls.pop(xid, None)
         self._raise_unless_answered(call)
 
-    def read_flows(self) -> list[bytes]:
-        """Every flow of the bridge: the body of each part of the reply, for `flows.wire.parse_flow_stats`."""
-        return self._read("the flows", ofp.OFPMP_FLOW, wire.flow_stats_request)
+    def read_flows(self, which: wire.FlowFilter = wire.EVERY_FLOW) -> list[bytes]:
+        """The bridge's flows: the body of each part of the reply, for `flows.wire.parse_flow_stats`."""
+        return self._read("the flows", ofp.OFPMP_FLOW, lambda xid: wire.flow_stats_request(xid, which))
 
     def read_meters(self) -> list[bytes]:
         """Every meter of the bridge, as `read_flows` does."""

@@ -22,7 +22,7 @@ from sdnctl.model.views import (
 from sdnctl.sync.tables import NOTHING, Compiled
 from sdnctl.sync.views import View
 
-Common = Neighbour | Station | GroupView | Member
+Common = TunnelPeer | Neighbour | Station | GroupView | Member
 """Views that many hosts have alike."""
 
 
@@ -55,7 +55,8 @@ def compile_view(view: View | None) -> Compiled:
         case None:
             return NOTHING
         case HostView():
-            flows = apps.host(view)
+            found = tuple(map(encode, apps.host(view)))
+            return Compiled(found, apps.host_meters(view), learned=apps.host_learned(view))
         case TunnelPeer():
             flows = apps.peer(view)
         case NetworkView():
@@ -63,7 +64,8 @@ def compile_view(view: View | None) -> Compiled:
         case FloodChunk():
             flows = apps.chunk(view)
         case LocalPort():
-            return Compiled(tuple(map(encode, apps.port(view))), apps.port_meters(view), apps.port_zone(view))
+            found = tuple(map(encode, apps.port(view)))
+            return Compiled(found, apps.port_meters(view), apps.port_zone(view), apps.port_learned(view))
         case Neighbour():
             flows = apps.neighbour(view)
         case Station():

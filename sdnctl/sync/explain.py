@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from sdnctl import runtime
+from sdnctl.apps import statistics
 from sdnctl.errors import HostGoneError, InvalidError
 from sdnctl.flows import text, wire
 from sdnctl.flows.decode import wire_text
-from sdnctl.flows.pipeline import COOKIE_MAGIC, Kind, Reason, read_cookie
+from sdnctl.flows.pipeline import COOKIE_MAGIC, COOKIE_MAGIC_MASK, REASON_BIT, App, Kind, Reason, read_cookie
 from sdnctl.model.host import Host
 from sdnctl.model.ip_group import IpGroup
 from sdnctl.model.network import Network
@@ -53,7 +54,7 @@ class Explainer:
         different += [
             (flow, "surplus" if flow.cookie >> 56 == COOKIE_MAGIC else "foreign")
             for key, flow in installed.items()
-            if desired.get(key) != flow
+            if desired.get(key) != flow and not statistics.is_learned(flow)
         ]
         return [self._described(flow, what) for flow, what in runtime.in_slices(different)]
 
@@ -106,19 +107,30 @@ class Explainer:
         return described
 
 
+_DROPS: Final = tuple(
+    wire.FlowFilter(COOKIE_MAGIC << 56 | bit, COOKIE_MAGIC_MASK | bit)
+    for bit in (1 << REASON_BIT + place for place in range(max(Reason).bit_length()))
+)
+"""Together these find every flow of ours with a reason, some of them twice, and none of the many without."""
+
+
 def read_drops(tasks: Iterable[HostTask]) -> Iterator[tuple[str, list[tuple[bytes, str, int]]]]:
-    """Host by host, its drop flows: key, reason, packets so far. Hosts that are away are passed over."""
+    """Host by host, the flows that decide to drop: key, reason, packets so far. Hosts that are away are passed over.
+
+    Flows that count the same packets once more, for their ports, are none of them.
+    """
     for task in tasks:
         connection = task.connection
         if connection is None or task.state is not State.LIVE:
             continue
-        readings = []
+        found: dict[bytes, tuple[bytes, str, int]] = {}
         try:
-            for body in connection.read_flows():
-                for flow, packets, _ in runtime.in_slices(wire.parse_flow_counters(body)):
-                    known = read_cookie(flow.cookie)
-                    if known is not None and known[1] is not Reason.NONE:
-                        readings.append((flow.key, known[1].name.lower(), packets))
+            for which in _DROPS:
+                for body in connection.read_flows(which):
+                    for flow, packets, _ in runtime.in_slices(wire.parse_flow_counters(body)):
+                        known = read_cookie(flow.cookie)
+                        if known is not None and known[0].app is not App.STATISTICS:
+                            found[flow.key] = (flow.key, known[1].name.lower(), packets)
         except HostGoneError:
             continue
-        yield task.host.name, readings
+        yield task.host.name, list(found.values())

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from sdnctl import log, runtime
+from sdnctl.apps import statistics
 from sdnctl.errors import HostGoneError, SwitchRefusedError
 from sdnctl.flows import action, wire
 from sdnctl.flows.decode import wire_text
@@ -41,7 +42,7 @@ class Connection(Protocol):
     def peer(self) -> str: ...
     @property
     def is_open(self) -> bool: ...
-    def read_flows(self) -> Iterable[bytes]: ...
+    def read_flows(self, which: wire.FlowFilter = wire.EVERY_FLOW) -> Iterable[bytes]: ...
     def read_meters(self) -> Iterable[bytes]: ...
     def apply(self, before: Sequence[bytes], bundle: Sequence[bytes], after: Sequence[bytes]) -> None: ...
     def send(self, message: bytes) -> bool: ...
@@ -317,7 +318,7 @@ class HostTask:
         before = [wire.meter_add(meter) for _, meter in delta.meters_add]
         before += [wire.meter_modify(meter) for _, meter in delta.meters_modify]
         before += [wire.flush_zone(zone) for _, zone in delta.flush]
-        bundle: list[bytes] = []
+        bundle = [wire.forget_message(field, statistics.COOKIE, statistics.COOKIE_MASK) for _, field in delta.forget]
         for _, flow in runtime.in_slices(delta.remove):
             bundle.append(wire.delete_message(flow.key, flow.cookie, EXACT))
         for _, flow in runtime.in_slices(delta.put):
@@ -331,6 +332,7 @@ class HostTask:
             (unit, f"meter {meter.id}") for unit, meter in (*delta.meters_add, *delta.meters_modify)
         ]
         sources += [(unit, f"flushing zone {zone}") for unit, zone in delta.flush]
+        sources += [(unit, f"forgetting what was learned about 0x{field.hex()}") for unit, field in delta.forget]
         flows = (*delta.remove, *delta.put)
         now = runtime.monotonic()
         refused: set[Unit] = set()

@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from sdnctl import runtime
-from sdnctl.apps import meters
+from sdnctl.apps import meters, statistics
 from sdnctl.flows.pipeline import COOKIE_MAGIC, Table
 from sdnctl.flows.wire import MeterSpec, WireFlow
-from sdnctl.sync.units import Unit
+from sdnctl.sync.units import Unit, UnitKind
 
 LAST_METER: Final = meters.meter_id(meters.LAST_OFPORT, meters.MeterKind.PUNT) + meters.KINDS - 1
 """Meters up to this id are ours; others are left alone."""
@@ -38,6 +38,8 @@ class Compiled:
     meters: tuple[MeterSpec, ...] = ()
     zone: int | None = None
     """The connection tracker's zone that the unit has for itself."""
+    learned: tuple[bytes, ...] = ()
+    """First fields of the flows that Open vSwitch makes by itself and that are this unit's (`apps.statistics`)."""
 
 
 NOTHING: Final = Compiled()
@@ -51,13 +53,23 @@ class Delta:
     meters_modify: list[tuple[Unit, MeterSpec]] = field(default_factory=list)
     flush: list[tuple[Unit, int]] = field(default_factory=list)
     """Zones that a unit takes over: it must not inherit what another one's connections may do."""
+    forget: list[tuple[Unit, bytes]] = field(default_factory=list)
+    """First fields of learned flows that are to go, because a unit comes to them anew, or goes."""
     put: list[tuple[Unit, WireFlow]] = field(default_factory=list)
     remove: list[tuple[Unit | None, WireFlow]] = field(default_factory=list)
     meters_remove: list[int] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return bool(
-            self.meters_add or self.meters_modify or self.flush or self.put or self.remove or self.meters_remove
+        return any(
+            (
+                self.meters_add,
+                self.meters_modify,
+                self.flush,
+                self.forget,
+                self.put,
+                self.remove,
+                self.meters_remove,
+            )
         )
 
 
@@ -67,6 +79,7 @@ class Tables:
     def __init__(self) -> None:
         self.units: dict[Unit, Compiled] = {}
         self._meters: dict[int, tuple[Unit, MeterSpec]] = {}
+        self._learned: dict[bytes, Unit] = {}
         self._flow_count = 0
 
     def __len__(self) -> int:
@@ -79,13 +92,18 @@ class Tables:
         have: Mapping[bytes, WireFlow],
         have_meters: Mapping[int, MeterSpec],
     ) -> Delta:
-        """The way from what was read back to `want`. Flows without our cookie are somebody else's, and stay."""
+        """The way from what was read back to `want`. Flows without our cookie are somebody else's, and stay.
+
+        So do learned flows of a unit that is still the one it was.
+        """
         delta = Delta()
         kept: set[bytes] = set()
+        learned: set[bytes] = set()
         meters = {**have_meters, **{number: spec for number, (_, spec) in self._meters.items()}}
         for unit, compiled in runtime.in_slices(want.items()):
             if compiled.zone is not None and not _holds_zone(compiled, have):
                 delta.flush.append((unit, compiled.zone))
+            learned.update(compiled.learned if _was_there(unit, compiled, have) else compiled.learned[1:])
             for flow in compiled.flows:
                 kept.add(flow.key)
                 if have.get(flow.key) != flow:
@@ -97,7 +115,11 @@ class Tables:
                 elif old != meter:
                     delta.meters_modify.append((unit, meter))
         delta.remove = [
-            (None, flow) for key, flow in have.items() if key not in kept and flow.cookie >> 56 == COOKIE_MAGIC
+            (None, flow)
+            for key, flow in have.items()
+            if key not in kept
+            and flow.cookie >> 56 == COOKIE_MAGIC
+            and not (statistics.is_learned(flow) and statistics.whose(flow) in learned)
         ]
         delta.meters_remove = [number for number in meters if number <= LAST_METER]
         return delta
@@ -113,6 +135,9 @@ class Tables:
                 continue
             if new.zone is not None and new.zone != old.zone:
                 delta.flush.append((unit, new.zone))
+            delta.forget.extend((unit, first) for first in new.learned if first not in old.learned)
+            gone = (first for first in old.learned if first not in new.learned)
+            delta.forget.extend((unit, first) for first in gone if self._learned.get(first) == unit)
             before = {flow.key: flow for flow in old.flows}
             for flow in new.flows:
                 if before.pop(flow.key, None) != flow:
@@ -144,17 +169,29 @@ class Tables:
             for meter in old.meters:
                 if self._meters.get(meter.id, (None,))[0] == unit:
                     del self._meters[meter.id]
+            for first in old.learned:
+                if self._learned.get(first) == unit:
+                    del self._learned[first]
         for unit, new in runtime.in_slices(changes.items()):
             if new.flows or new.meters:
                 self.units[unit] = new
                 self._flow_count += len(new.flows)
                 for meter in new.meters:
                     self._meters[meter.id] = (unit, meter)
+                self._learned.update((first, unit) for first in new.learned)
 
 
 def _holds_zone(compiled: Compiled, have: Mapping[bytes, WireFlow]) -> bool:
     """Whether the unit had its zone already: the flow that says so, the first one of all, was read back unchanged."""
     return any(flow.table == Table.CLASSIFY and have.get(flow.key) == flow for flow in compiled.flows)
+
+
+def _was_there(unit: Unit, compiled: Compiled, have: Mapping[bytes, WireFlow]) -> bool:
+    """Whether what came in on the unit's ofport before was this port's too: CLASSIFY said so."""
+    return unit.kind is not UnitKind.PORT or any(
+        flow.table == Table.CLASSIFY and flow.key in have and have[flow.key].cookie == flow.cookie
+        for flow in compiled.flows
+    )
 
 
 def by_key(flows: Iterable[WireFlow]) -> dict[bytes, WireFlow]:

@@ -291,4 +291,6 @@ def flows_of(view: object) -> tuple[Flow, ...]:
 
 
 def meters_of(view: object) -> tuple[MeterSpec, ...]:
+    if isinstance(view, HostView):
+        return apps.host_meters(view)
     return apps.port_meters(view) if isinstance(view, LocalPort) else ()

@@ -14,6 +14,7 @@ from sdnctl.apps import (
     port_security,
     responders,
     security_groups,
+    statistics,
     switching,
 )
 from sdnctl.model.filters import Filters
@@ -110,6 +111,11 @@ def test_dhcp(golden: Golden) -> None:
     golden.check("dhcp/two_ports", flows)
     assert [(spec.id, spec.pktps, spec.burst) for spec in meters.port_meters(VM)] == [(8, 20, 40)]
     assert meters.port_meters(without) == ()
+
+
+def test_statistics(golden: Golden) -> None:
+    golden.check("statistics/host", statistics.host_flows(HOST))
+    assert [(spec.id, spec.pktps, spec.burst) for spec in statistics.host_meters(HOST)] == [(1, 50, 100)]
 
 
 def test_switching_of_a_host(golden: Golden) -> None:

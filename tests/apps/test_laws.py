@@ -14,8 +14,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sdnctl import apps
-from sdnctl.apps import classify, dhcp, ip_groups, output, port_security, responders, security_groups, switching
-from sdnctl.flows.action import Goto, Resubmit
+from sdnctl.apps import (
+    classify,
+    dhcp,
+    ip_groups,
+    output,
+    port_security,
+    responders,
+    security_groups,
+    statistics,
+    switching,
+)
+from sdnctl.flows.action import Goto, Learn, Resubmit
 from sdnctl.flows.flow import Flow
 from sdnctl.flows.match import Match
 from sdnctl.flows.pipeline import App, Reason, Table, read_cookie
@@ -31,7 +41,17 @@ from tests.apps.packets import mac, v4, v6
 from tests.apps.test_ip_groups import CLOUD as SHARED
 from tests.apps.test_security_groups import CLOUD as GUARDED
 
-STAGES = (classify, port_security, responders, dhcp, ip_groups, security_groups, switching, output)
+STAGES = (
+    classify,
+    port_security,
+    responders,
+    dhcp,
+    ip_groups,
+    security_groups,
+    switching,
+    output,
+    statistics,
+)
 
 nets = st.one_of(
     st.builds(Net, st.just(1), st.just(NetworkType.VXLAN), st.just(5000)),
@@ -157,7 +177,7 @@ def test_drops_and_only_drops_have_a_reason(cloud: Cloud) -> None:
     for flow in flows_on(cloud, 1):
         found = read_cookie(flow.cookie)
         assert found is not None
-        assert (found[1] is Reason.NONE) == bool(flow.actions), flow.text()
+        assert (found[1] is Reason.NONE) != flow.drops, flow.text()
 
 
 @given(clouds())
@@ -217,14 +237,20 @@ def test_header_tells_the_tables_and_priorities_of_the_flows(module: object) -> 
     alone = HostView(HostKey(3), None)
     given_flows += [flow for flow in apps.host(alone) if flow.cookie >> 48 & 0xFF == app_of(module)]
     there = {(Table(flow.table).name, flow.priority) for flow in given_flows}
+    there |= {
+        (Table(action.table).name, action.priority)
+        for flow in given_flows
+        for action in flow.actions
+        if isinstance(action, Learn)
+    }
     assert there <= set(told), "flows that the docstring does not tell"
     for flow in given_flows:
         words = told[Table(flow.table).name, flow.priority]
         found_reason = read_cookie(flow.cookie)
         assert found_reason is not None
         if found_reason[1]:
-            assert found_reason[1].name in words, (words, flow.text())
-        for action in flow.actions:
+            assert found_reason[1].name in words or module is statistics, (words, flow.text())
+        for action in () if flow.drops else flow.actions:
             if isinstance(action, Goto | Resubmit):
                 assert Table(action.table).name in words, (words, flow.text())
 

@@ -17,6 +17,7 @@ from sdnctl.flows.action import (
     DecTtl,
     Goto,
     Group,
+    Learn,
     Load,
     Meter,
     Move,
@@ -33,7 +34,7 @@ from sdnctl.flows.fields import Fact, Field, Part, whole
 from sdnctl.flows.flow import Flow
 from sdnctl.flows.match import Match
 from sdnctl.flows.oxm import Test, test
-from sdnctl.flows.registers import FROM_PORT, NETWORK, SLOTS
+from sdnctl.flows.registers import DROP_REASON, DROP_SIDE, FROM_PORT, NETWORK, SLOTS, TO_PORT
 from tests.flows.strategies import PROTOCOLS
 
 _SPECIAL = {
@@ -164,6 +165,13 @@ ACTIONS: dict[type[Action], Callable[[], Iterator[tuple[Match, tuple[Action, ...
     Goto: lambda: iter([_any(Goto(253)), _any(Output(1), Goto(200))]),
     Conjunction: lambda: iter([_any(Conjunction(5, 1, 2)), _any(Conjunction(5, 2, 2), Conjunction(7, 64, 64))]),
     CtClear: lambda: iter([_any(CtClear())]),
+    Learn: lambda: iter(
+        [
+            _any(Learn(90, 200, 0x5D0C010200000001, (Field.IN_PORT, DROP_REASON, DROP_SIDE))),
+            _any(Meter(7), Learn(91, 32768, 0, (TO_PORT,), 60), Controller(128)),
+            _any(Learn(0, 1, 1, (Part(Field.ETH_SRC, 8, 40), Field.METADATA))),
+        ]
+    ),
     Ct: lambda: iter(
         [
             _ip(Ct()),

@@ -17,6 +17,7 @@ from sdnctl.flows.action import (
     DecTtl,
     Goto,
     Group,
+    Learn,
     Load,
     Meter,
     Move,
@@ -186,6 +187,16 @@ def cts(draw: st.DrawFn, facts: int) -> Ct:
     return Ct(zone, table, commit, commit and draw(st.booleans()), nat, tuple(then))
 
 
+@st.composite
+def learns(draw: st.DrawFn) -> Learn:
+    fields = [field for field in Field if not field.needs and field.part_bits == field.bits]
+    fields.remove(Field.CONJ_ID)
+    chosen = draw(st.lists(st.sampled_from(fields), min_size=1, max_size=3, unique=True))
+    same = tuple(draw(parts(field, 128)) if field.is_maskable else Part(field, 0, field.bits) for field in chosen)
+    table, priority = draw(st.integers(0, 253)), draw(st.integers(0, 0xFFFF))
+    return Learn(table, priority, draw(st.integers(0, 255)), same, draw(st.integers(0, 0xFFFF)))
+
+
 def actions_of(facts: int) -> st.SearchStrategy[Action]:
     """One action, other than meter, goto and conjunction, that a flow with these facts may have."""
     fields = settable(facts)
@@ -197,6 +208,7 @@ def actions_of(facts: int) -> st.SearchStrategy[Action]:
         st.builds(Resubmit, st.integers(0, 253)),
         st.builds(Group, st.sampled_from(GROUPS)),
         st.builds(CtClear),
+        learns(),
         slot_loads(),
         loads(fields),
         set_fields([field for field in fields if field is not Field.IN_PORT]),

@@ -23,6 +23,7 @@ from sdnctl.flows.action import (
     DecTtl,
     Goto,
     Group,
+    Learn,
     Load,
     Meter,
     Move,
@@ -41,6 +42,7 @@ from sdnctl.flows.instruction import part_of
 from sdnctl.flows.match import Match
 from sdnctl.flows.wire import (
     CONTROLLER_PORT,
+    FlowFilter,
     GroupSpec,
     MeterSpec,
     add_message,
@@ -130,7 +132,7 @@ CLASSES = {
     Controller: ("OFPActionOutput", "NXActionController2"), Load: "NXActionRegLoad", Move: "NXActionRegMove",
     Push: "NXActionStackPush", Pop: "NXActionStackPop", PushVlan: "OFPActionPushVlan", PopVlan: "OFPActionPopVlan",
     DecTtl: "OFPActionDecNwTtl", Resubmit: "NXActionResubmitTable", Group: "OFPActionGroup", CtClear: "NXActionCTClear",
-    Conjunction: "NXActionConjunction", Ct: "NXActionCT",
+    Conjunction: "NXActionConjunction", Ct: "NXActionCT", Learn: "NXActionLearn",
 }  # fmt: skip
 
 
@@ -171,6 +173,13 @@ def assert_same_action(theirs, ours: Action) -> None:
             assert (theirs.in_port, theirs.table_id) == (0xFFF8, ours.table)
         case Group():
             assert theirs.group_id == ours.id
+        case Learn():
+            assert (theirs.table_id, theirs.priority, theirs.cookie) == (ours.table, ours.priority, ours.cookie)
+            assert (theirs.idle_timeout, theirs.hard_timeout, theirs.flags) == (ours.idle_s, 0, 0)
+            learned = [(named(spec.src[0]), spec.src[1], spec.n_bits) for spec in theirs.specs]
+            parts = [part_of(one) for one in ours.same]
+            assert learned == [(name_of(part.field), part.low, part.width) for part in parts]
+            assert all(spec.src == spec.dst for spec in theirs.specs)
         case Conjunction():
             assert (theirs.id, theirs.clause + 1, theirs.n_clauses) == (ours.id, ours.clause, ours.clauses)
         case Ct():
@@ -284,7 +293,7 @@ def test_other_messages_are_the_same_bytes():
         (group_delete(5, XID), parser.OFPGroupMod(DATAPATH, 2, 0, 5, [])),
         (group_desc_request(XID), parser.OFPGroupDescStatsRequest(DATAPATH, 0)),
         (
-            flow_stats_request(XID, 5, 0xFF),
+            flow_stats_request(XID, FlowFilter(5, 0xFF)),
             parser.OFPFlowStatsRequest(DATAPATH, 0, 255, ofp.OFPP_ANY, ofp.OFPG_ANY, 5, 0xFF, parser.OFPMatch()),
         ),
         (

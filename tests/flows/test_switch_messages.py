@@ -15,6 +15,7 @@ from sdnctl.flows.registers import NETWORK
 from sdnctl.flows.text import parse
 from sdnctl.flows.wire import (
     CONTROLLER_PORT,
+    FlowFilter,
     GroupSpec,
     MeterSpec,
     WireFlow,
@@ -30,6 +31,7 @@ from sdnctl.flows.wire import (
     encode,
     encode_group,
     flow_stats_request,
+    forget_message,
     group_add,
     group_delete,
     group_desc_request,
@@ -140,8 +142,25 @@ def test_adding_replaces_and_keeps_the_key(connection: RawConnection):
 
 def test_flows_of_a_cookie_alone(connection: RawConnection):
     connection.ask(add_message(flow(5)) + add_message(flow(6, cookie=0x77)))
-    bodies = connection.multipart(flow_stats_request(9, 0x5D << 56, 0xFF << 56))
+    bodies = connection.multipart(flow_stats_request(9, FlowFilter(0x5D << 56, 0xFF << 56)))
     assert [wire for body in bodies for wire in parse_flow_stats(body)] == [flow(5)]
+
+
+def test_flows_of_a_table_and_a_field_alone(connection: RawConnection):
+    """Asked for, and taken out, by a field that others do not have; what else is in the match does not matter."""
+    wanted = Match().in_port(1)
+    flows = [Flow(90, 5, wanted.slot(NETWORK, 7), (), 1), Flow(91, 5, wanted, (), 1), Flow(90, 6, Match(), (), 1)]
+    other = Flow(90, 5, Match().in_port(2).slot(NETWORK, 7), (), 1)
+    connection.ask(b"".join(add_message(encode(one)) for one in (*flows, other)))
+    asked = FlowFilter(1, 2**64 - 1, 90, wanted.oxm)
+    bodies = connection.multipart(flow_stats_request(9, asked))
+    found = [wire for body in bodies for wire in parse_flow_stats(body)]
+    assert found == [encode(flows[0])]
+    assert [one for one in flows_on(connection) if asked.includes(one)] == found
+    assert connection.ask(forget_message(wanted.oxm, 2, 2**64 - 1)) == []
+    assert len([one for one in flows_on(connection) if one.cookie == 1]) == 4
+    assert connection.ask(forget_message(wanted.oxm, 1, 2**64 - 1)) == []
+    assert {one for one in flows_on(connection) if one.cookie == 1} == {encode(flows[2]), encode(other)}
 
 
 def test_meters(connection: RawConnection, switch: DummySwitch):

@@ -123,7 +123,7 @@ def test_a_provider_bridge_that_is_missing_and_then_appears(lab: Lab) -> None:
             bridge = ("add-br", "br-physnet1", "--", "set", "Bridge", "br-physnet1", "datapath_type=netdev")
             h1.vsctl(*bridge, "--", "add-port", "br-physnet1", "eth2")
             until("problem to go", lambda: controller.host("h1"), lambda host: not host["problems"])
-            assert one.reaches(far, timeout_s=5)
+            assert one.reaches(far)
             # And it may go again; the guests of one host do not notice.
             with one.probe(near) as probe:
                 h1.vsctl("del-br", "br-physnet1")

@@ -43,8 +43,8 @@ def whole(made: Tenants) -> Iterator[None]:
     controller = made.controller
     is_whole(controller)
     for one, near, far in made.guests.values():
-        assert one.reaches(near, timeout_s=3)
-        assert one.reaches(far, version=6, timeout_s=3)
+        assert one.reaches(near)
+        assert one.reaches(far, version=6)
 
 
 def applied(controller: Controller) -> list[str]:
@@ -248,7 +248,7 @@ def test_a_start_while_a_switch_is_away_believes_no_number_of_before(made: Tenan
     h1.start_vswitchd()
     controller.until_live(h1)
     controller.until("blue2", "port", gone.iface_id, status="DOWN")
-    assert made.guests["blue"][0].reaches(made.guests["blue"][2], timeout_s=3)
+    assert made.guests["blue"][0].reaches(made.guests["blue"][2])
     gone.plug()
     controller.until_active({"id": gone.iface_id})
 

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from sdnctl import runtime
 from sdnctl.errors import HostGoneError, SwitchRefusedError
 from sdnctl.flows.meters import MeterSpec
-from sdnctl.flows.wireflow import WireFlow
+from sdnctl.flows.wireflow import ALL_TABLES, EVERY_FLOW, FlowFilter, WireFlow
 from sdnctl.model.ids import Revision
 from sdnctl.model.port import PortStatus
 
 EXPERIMENTER, FLOW_MOD, METER_MOD = 4, 14, 29
-ADD, MODIFY, METER_DELETE, DELETE_STRICT = 0, 1, 2, 4
+ADD, MODIFY, METER_DELETE, DELETE, DELETE_STRICT = 0, 1, 2, 3, 4
 
 
 class FakeSwitch:
@@ -43,9 +43,9 @@ class FakeSwitch:
     def on_closed(self, callback: object) -> None: ...
     def on_ports_changed(self, callback: object) -> None: ...
 
-    def read_flows(self) -> Iterable[bytes]:
+    def read_flows(self, which: FlowFilter = EVERY_FLOW) -> Iterable[bytes]:
         self._raise_if_gone()
-        return [b"".join(map(_stat, self.flows.values()))]
+        return [b"".join(_stat(flow) for flow in self.flows.values() if which.includes(flow))]
 
     def read_meters(self) -> Iterable[bytes]:
         self._raise_if_gone()
@@ -104,6 +104,12 @@ class FakeSwitch:
         key = bytes([table]) + struct.pack("!H", priority) + message[52 : 48 + length]
         if command == ADD:
             flows[key] = WireFlow(key, cookie, message[48 + (length + 7 & -8) :])
+        elif command == DELETE:
+            assert table == ALL_TABLES
+            fields = message[52 : 48 + length]
+            for other in [one for one in flows.values() if one.cookie & mask == cookie & mask]:
+                if fields in other.key[3:]:
+                    del flows[other.key]
         else:
             assert command == DELETE_STRICT
             if key in flows and flows[key].cookie & mask == cookie & mask:

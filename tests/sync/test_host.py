@@ -90,8 +90,8 @@ def test_change_brings_only_itself(bench: Bench) -> None:
     after = wanted(bench.world, "id-h1")
     assert bench.switch.flows == after
     changed = sum(before.get(key) != flow for key, flow in after.items())
-    meters = 1
-    assert bench.switch.bundles[1:] == [changed + meters]
+    meters, forgotten = 1, 2
+    assert bench.switch.bundles[1:] == [changed + meters + forgotten]
     bench.reports.unplug("h1", "tap7")
     bench.reports.tell(bench.world, "h1")
     bench.until_live()

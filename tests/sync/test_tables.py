@@ -6,8 +6,11 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sdnctl.apps import statistics
 from sdnctl.flows import wire
-from sdnctl.flows.pipeline import App, Kind, Owner
+from sdnctl.flows.match import Match
+from sdnctl.flows.pipeline import App, Kind, Owner, Reason, Table
+from sdnctl.flows.registers import DROP_REASON
 from sdnctl.flows.wire import MeterSpec, WireFlow
 from sdnctl.sync.tables import EXACT, Compiled, Delta, Tables
 from sdnctl.sync.units import Unit, UnitKind
@@ -25,7 +28,8 @@ def send(delta: Delta, switch: FakeSwitch) -> None:
     """As a host's task does."""
     before = [wire.meter_add(meter) for _, meter in delta.meters_add]
     before += [wire.meter_modify(meter) for _, meter in delta.meters_modify]
-    bundle = [wire.delete_message(one.key, one.cookie, EXACT) for _, one in delta.remove]
+    bundle = [wire.forget_message(field, statistics.COOKIE, statistics.COOKIE_MASK) for _, field in delta.forget]
+    bundle += [wire.delete_message(one.key, one.cookie, EXACT) for _, one in delta.remove]
     bundle += [wire.add_message(one) for _, one in delta.put]
     switch.apply(before, bundle, [wire.meter_delete(number) for number in delta.meters_remove])
 
@@ -136,6 +140,84 @@ def test_zone_survives_a_restart_of_ours_and_of_nobody_else() -> None:
     assert Tables().catch_up({old: claiming(old, 5)}, have, {}).flush == []
     assert Tables().catch_up({new: claiming(new, 5)}, have, {}).flush == [(new, 5)]
     assert Tables().catch_up({old: claiming(old, 5)}, {}, {}).flush == [(old, 5)]
+
+
+def counting(unit: Unit, ofport: int) -> Compiled:
+    """A port's flows as far as they say who is at an ofport, and whose frames are counted there."""
+    cookie = Owner(App.CLASSIFY, Kind.PORT, UNITS.index(unit) + 1).cookie()
+    key = b"\0\0\xc8" + Match().in_port(ofport).oxm
+    fields = statistics.sent_by(ofport), statistics.meant_for(UNITS.index(unit) + 1)
+    return Compiled((WireFlow(key, cookie, bytes([0, 1, 0, 8, 10, 0, 0, 0])),), learned=fields)
+
+
+def learned(field: bytes, reason: Reason = Reason.FOREIGN_ARP, table: Table = Table.DROPPED) -> WireFlow:
+    """What Open vSwitch makes of a dropped frame."""
+    key = bytes([table]) + statistics.LEARNED.to_bytes(2, "big") + field + Match().slot(DROP_REASON, reason).oxm
+    flow = WireFlow(key, Owner(App.STATISTICS, Kind.HOST, 1).cookie(reason), b"")
+    assert statistics.is_learned(flow)
+    return flow
+
+
+class Counting:
+    """A switch that learns whenever it is told to, and what we know of it."""
+
+    def __init__(self) -> None:
+        self.tables, self.switch = Tables(), FakeSwitch()
+
+    def change(self, changes: dict[Unit, Compiled]) -> None:
+        send(self.tables.update(changes), self.switch)
+        self.tables.confirmed(changes)
+
+    def learn(self, *fields: bytes) -> None:
+        flows = [learned(one, table=table) for one in fields for table in (Table.DROPPED, Table.SAMPLED)]
+        self.switch.flows.update((one.key, one) for one in flows)
+
+    def knows(self) -> set[bytes]:
+        return {statistics.whose(one) for one in self.switch.flows.values() if statistics.is_learned(one)}
+
+
+def test_ports_take_what_was_learned_of_them_along() -> None:
+    """When a port goes, when its ofport passes to another one, in whatever order the two are told."""
+    old, new = UNITS[0], UNITS[1]
+    theirs = [statistics.sent_by(5), statistics.meant_for(1)]
+    for order in (({old: Compiled()}, {new: counting(new, 5)}), ({new: counting(new, 5)}, {old: Compiled()})):
+        one = Counting()
+        one.learn(statistics.sent_by(5))
+        one.change({old: counting(old, 5)})
+        assert one.knows() == set(), "whoever was there before"
+        one.learn(*theirs, statistics.sent_by(9))
+        more = counting(old, 5)
+        one.change({old: Compiled((*more.flows, flow(old, 1)), learned=more.learned)})
+        assert one.knows() == {*theirs, statistics.sent_by(9)}, "a change of anything else costs no count"
+        one.change(order[0])
+        assert statistics.sent_by(5) not in one.knows()
+        one.learn(statistics.sent_by(5))
+        one.change(order[1])
+        mine = {statistics.sent_by(5)} if order[0].keys() == {new} else set()
+        assert one.knows() == {statistics.sent_by(9)} | mine, "a port that goes late does not take the next one's"
+
+
+def test_ofport_changes_and_the_port_stays() -> None:
+    one = Counting()
+    one.change({UNITS[0]: counting(UNITS[0], 5)})
+    one.learn(statistics.sent_by(5), statistics.meant_for(1), statistics.sent_by(6))
+    one.change({UNITS[0]: counting(UNITS[0], 6)})
+    assert one.knows() == {statistics.meant_for(1)}
+
+
+def test_restart_of_ours_keeps_what_is_still_true() -> None:
+    """A port at its ofport, the underlay; not what was learned of a port that is gone, or of one before this one."""
+    host = Unit(UnitKind.HOST)
+    underlay = Compiled(learned=(statistics.sent_by(100),))
+    one = Counting()
+    one.change({host: underlay, UNITS[0]: counting(UNITS[0], 5), UNITS[1]: counting(UNITS[1], 6)})
+    fields = {ofport: statistics.sent_by(ofport) for ofport in (5, 6, 7, 100)}
+    one.learn(*fields.values(), *map(statistics.meant_for, (1, 2, 3)))
+    want = {host: underlay, UNITS[0]: counting(UNITS[0], 5), UNITS[2]: counting(UNITS[2], 6)}
+    have = dict(one.switch.flows)
+    send(Tables().catch_up(want, have, {}), one.switch)
+    assert one.knows() == {fields[5], fields[100], *map(statistics.meant_for, (1, 3))}
+    assert not Tables().catch_up(want, dict(one.switch.flows), {})
 
 
 def test_meter_made_before_a_refused_bundle_is_not_made_twice() -> None:
