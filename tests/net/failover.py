@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from sdnctl.flows.pipeline import App, Reason, read_cookie
 from topologies import Guest, Host, frames
 from topologies.machine import Sniffer
 
@@ -75,8 +76,15 @@ def move_of(sniffer: Sniffer, address: str, new: str, since: float = 0.0) -> Mov
     )
 
 
-def drops(host: Host, reason: int) -> int:
-    """How many packets flows with this reason have dropped on a host."""
-    found = host.ofctl("dump-flows", "br-int")
-    counts = re.findall(r"cookie=(0x5d[0-9a-f]+),.* n_packets=(\d+)", found)
-    return sum(int(count) for cookie, count in counts if int(cookie, 16) >> 32 & 0xFF == reason)
+def drops(host: Host, reason: Reason) -> int:
+    """How many packets were dropped on a host for this reason, as the flows say that decided it."""
+    found = re.findall(r"cookie=(0x5d[0-9a-f]+),.* n_packets=(\d+)", host.ofctl("dump-flows", "br-int"))
+    known = [(read_cookie(int(cookie, 16)), int(count)) for cookie, count in found]
+    return sum(count for one, count in known if one and one[0].app is not App.STATISTICS and one[1] is reason)
+
+
+def lasting_flows(host: Host) -> set[str]:
+    """The flows of a host, without those that Open vSwitch makes and forgets by itself."""
+    lines = host.ofctl("dump-flows", "br-int", "--no-stats").splitlines()
+    statistics = f"cookie=0x5d{App.STATISTICS:02x}"
+    return {line.strip() for line in lines if statistics not in line}

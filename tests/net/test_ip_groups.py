@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from sdnctl.flows.pipeline import Reason
-from tests.net.failover import MOVED_MS, Move, announcement, drops, is_answer, move_of
+from tests.net.failover import MOVED_MS, Move, announcement, drops, is_answer, lasting_flows, move_of
 from tests.net.support import Ears, add_guest, settle, until
 from topologies import Guest, Lab, Vm, frames
 from topologies.controller import Api, Controller, Json
@@ -286,9 +286,7 @@ def test_restart_changes_nothing(tunnelled: Net, address: str) -> None:
     net = tunnelled
     net.announces("m3", address)
     controller = net.controller
-    before = {
-        host.name: set(host.ofctl("dump-flows", "br-int", "--no-stats").splitlines()) for host in controller.lab.hosts
-    }
+    before = {host.name: lasting_flows(host) for host in controller.lab.hosts}
     with net["client"].probe(address, version=6 if ":" in address else 4) as probe:
         start = controller.log.stat().st_size
         controller.kill()
@@ -299,7 +297,7 @@ def test_restart_changes_nothing(tunnelled: Net, address: str) -> None:
     assert report.lost == 0, report
     assert net.holder(address) == "m3"
     for host in controller.lab.hosts:
-        assert set(host.ofctl("dump-flows", "br-int", "--no-stats").splitlines()) == before[host.name]
+        assert lasting_flows(host) == before[host.name]
     assert "bundle applied" not in controller.log.read_text()[start:]
 
 

@@ -267,18 +267,20 @@ def test_virtual_mac_moves(net: Net, old: str, new: str, version: int) -> None:
         until("the virtual MAC", lambda: net.api.show("ip_group", net.groups[address]["id"])["virtual_mac"] == virtual)
         until("the holder", lambda: net.holder(address) == old)
         net.settle()
-        for client in ("client", "far"):
-            # A busy machine is late now and then.
-            took_ms = min(moved_by_virtual_mac(net, net[client], to, version) for to in (new, old, new))
+        for client, to, other in (("client", new, old), ("far", old, new)):
+            took_ms = moved_by_virtual_mac(net, net[client], to, version)
+            if took_ms >= MOVED_MS:
+                # A busy machine is late now and then, not twice.
+                moved_by_virtual_mac(net, net[client], other, version)
+                took_ms = moved_by_virtual_mac(net, net[client], to, version)
             assert took_ms < MOVED_MS
             assert virtual in net[client].run("ip", "neigh", "show", "to", address)
             with Ears([net[old], net[new]]) as ears:
                 mark = frames.marker()
                 net[client].send(echo_request(net[client], virtual, address, mark), count=5)
-                assert ears.wait(net[new], mark, 5) == 5
+                assert ears.wait(net[to], mark, 5) == 5
                 ears.fence(net[client], net[old], net[new])
-                assert ears.heard(mark) == {mark: {net[new].name: 5}}
-            moved_by_virtual_mac(net, net[client], old, version)
+                assert ears.heard(mark) == {mark: {net[to].name: 5}}
     finally:
         for name in (old, new):
             own_card(net[name])
