@@ -15,8 +15,8 @@
     prio 180  from a virtual MAC: solicitation with it, advertisement of the group's address   RESPONDERS
 
     table RESPONDERS               reads NETWORK, FROM_PORT
-    prio 340  the holder announces what is known (with VRRP)        FROM_STATE
-    prio 320  a member announces the address                        FROM_STATE; then, a copy, IP_GROUPS
+    prio 340  the holder announces what is known (with VRRP)        FROM_QOS
+    prio 320  a member announces the address                        FROM_QOS; then, a copy, IP_GROUPS
     prio 200  ARP request or solicitation to all for the address    REPLY, with its holder's MAC as sender
 
     table IP_GROUPS                reads FROM_PORT
@@ -85,8 +85,8 @@ _SOLICITS: Final = Match().icmp6(SOLICITATION, 0).ip_ttl(HOP_LIMIT)
 _TO_SOURCE: Final = (Goto(Table.SOURCE_SECURITY),)
 _TO_ND: Final = (Goto(Table.ND_SECURITY),)
 _ACCEPT: Final = (Goto(Table.RESPONDERS),)
-_PASS_ON: Final = (Goto(Table.FROM_STATE),)
-_PASS_ON_AND_COPY: Final = (Resubmit(Table.FROM_STATE), Goto(Table.IP_GROUPS))
+_PASS_ON: Final = (Goto(Table.FROM_QOS),)
+_PASS_ON_AND_COPY: Final = (Resubmit(Table.FROM_QOS), Goto(Table.IP_GROUPS))
 
 
 def host_flows(view: HostView) -> Iterator[Flow]:

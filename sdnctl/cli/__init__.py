@@ -86,6 +86,11 @@ COMMANDS: Final = (
         _resource("address_group"),
     ),
     Command("ip-group", "fail-over addresses: create, list, show, set, delete", _resource("ip_group")),
+    Command(
+        "qos-policy",
+        "limits and marks of ports: create, list, show, set, delete, and rules: add-..., set-..., remove-...",
+        _resource("qos_policy"),
+    ),
     Command("project", "owners of networks: create, list, show, set, delete", _resource("project")),
     Command("token", "secrets that let in: create, list, show, set, revoke", _resource("token")),
     Command("flows", "flows of a host: desired, installed or the difference, each with its owner", _flows),

@@ -31,6 +31,10 @@ class Table(enum.IntEnum):
     """The question is turned into its answer and sent back."""
     IP_GROUPS = 24
     """A member announces the address of its IP group: a copy to the controller."""
+    FROM_QOS = 26
+    """What a port may send: its rate, its mark."""
+    FROM_PACKETS = 27
+    """Its rate of packets, where it has one of bits as well."""
     FROM_STATE = 30
     """What a port with security groups sends is tracked, in the port's zone."""
     FROM_EVAL = 31
@@ -39,6 +43,8 @@ class Table(enum.IntEnum):
     """One group's rules of direction egress."""
     FROM_VERDICT = 33
     """The answer: a new connection is remembered, or one that is allowed no more is cut."""
+    ISOLATION = 58
+    """In a network with client isolation: to or from service ports only."""
     SWITCHING = 60
     """(network, MAC) to local port, tunnel peer, provider bridge, or flooding."""
     FLOOD = 62
@@ -59,6 +65,8 @@ class Table(enum.IntEnum):
     """As FROM_VERDICT."""
     OUTPUT = 80
     """To the local port, by its key."""
+    TO_PACKETS = 82
+    """The rate of packets of a port that has one of bits as well, then to the port."""
     DROPPED = 90
     """What is dropped of a port's, or on its way to one, is counted for that port."""
     SAMPLED = 91
@@ -76,7 +84,9 @@ class App(enum.IntEnum):
     SWITCHING = 6
     OUTPUT = 7
     SECURITY_GROUPS = 8
+    ISOLATION = 9
     IP_GROUPS = 10
+    QOS = 11
     STATISTICS = 12
 
 
@@ -156,6 +166,7 @@ class Reason(enum.IntEnum):
     NOT_ALLOWED_TO = 24, "no rule of the receiving port's security groups allows it", Count.TO
     INVALID_STATE = 25, "the connection tracker can make no sense of it", Count.FROM | Count.TO
     CUT = 26, "belongs to a connection that the port's security groups allow no more", Count.FROM | Count.TO
+    ISOLATED = 27, "the network isolates its clients, and neither end is one of its service ports", Count.FROM
     PINNED = 28, "a member of an IP group announced its address, which is pinned to another member", _FORGED
 
 

@@ -18,9 +18,10 @@ from sdnctl.model.ids import Revision
 from sdnctl.model.ip_group import IpGroup
 from sdnctl.model.network import Network, Subnet
 from sdnctl.model.port import Port, PortStatus
+from sdnctl.model.qos import QosPolicy
 from sdnctl.model.security import AddressGroup, SecurityGroup
 
-Item = Network | Subnet | Port | Host | SecurityGroup | AddressGroup | IpGroup
+Item = Network | Subnet | Port | Host | SecurityGroup | AddressGroup | IpGroup | QosPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class Contents:
     security_groups: tuple[SecurityGroup, ...] = ()
     address_groups: tuple[AddressGroup, ...] = ()
     ip_groups: tuple[IpGroup, ...] = ()
+    qos_policies: tuple[QosPolicy, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,8 @@ class UnitKind(enum.IntEnum):
     MEMBER = 9
     """`id` is the network's, `number` the address (`pack_prefix`)."""
     IP_GROUP = 10
+    SERVICE_MAC = 13
+    """`id` is the network's, `number` the MAC."""
 
 
 class Unit(NamedTuple):
