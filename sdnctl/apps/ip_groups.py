@@ -104,7 +104,7 @@ def group_flows(view: IpGroupView) -> Iterator[Flow]:
     for member in view.members:
         announces = _announces(view, member.key)
         is_holder = member.key == view.holder
-        if view.pinned not in (None, member.key):
+        if not member.may_speak:
             table, priority, forged = _speaks(view, member.key)
             yield drop(table, priority, forged, owner, Reason.PINNED)
             continue

@@ -262,6 +262,8 @@ class Announcer:
 
     key: PortKey
     ofport: Ofport
+    may_speak: bool = True
+    """Nobody, or this very member, is pinned: it may say that it has the address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,6 +280,4 @@ class IpGroupView:
     """Who has the address, wherever it is; None while nobody who could be reached is known to."""
     mac: int | None = None
     """The holder's, or the virtual one with which it announced the address."""
-    pinned: PortKey | None = None
-    """The only member that may say it has it; None: all may."""
     vrrp: bool = False

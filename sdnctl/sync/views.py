@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 
 from sdnctl.apps import leases
 from sdnctl.model.addresses import link_local, sources_of
-from sdnctl.model.ids import GroupKey, Ofport, PortKey
+from sdnctl.model.ids import GroupKey, Ofport
 from sdnctl.model.ip_group import IpGroup
 from sdnctl.model.network import Network, NetworkType
 from sdnctl.model.port import DHCP_OWNER, NETWORK_OWNERS, Port
@@ -367,13 +367,12 @@ def _ip_group(cloud: Cloud, host_id: str, group_id: str) -> IpGroupView | None:
         return None
     here = index.present[host_id]
     members = [
-        Announcer(cloud.ports[port_id].key, ofport)
+        Announcer(cloud.ports[port_id].key, ofport, group.pinned in {None, port_id})
         for port_id in group.members
         if port_id in here and (ofport := here[port_id].ofport) is not None
     ]
     holder = _holder(cloud, group)
     mac = group.virtual_mac if holder is None or group.virtual_mac is not None else holder.mac
-    pinned = cloud.ports.get(group.pinned) if group.pinned is not None else None
     return IpGroupView(
         group.key,
         network.key,
@@ -382,7 +381,5 @@ def _ip_group(cloud: Cloud, host_id: str, group_id: str) -> IpGroupView | None:
         tuple(sorted(members, key=lambda one: one.key)),
         None if holder is None else holder.key,
         None if holder is None or mac is None else int(mac),
-        # Pinned to a port that is not here yet: nobody else may say that it has the address.
-        None if group.pinned is None else pinned.key if pinned else PortKey(0),
         group.vrrp,
     )

@@ -180,10 +180,12 @@ class Cloud:
                 NetworkKey(net.key),
                 vip.version,
                 vip.address,
-                tuple(Announcer(PortKey(one), Ofport(one)) for one in sorted(here.intersection(vip.members))),
+                tuple(
+                    Announcer(PortKey(one), Ofport(one), vip.pinned in {None, one})
+                    for one in sorted(here.intersection(vip.members))
+                ),
                 None if vip.holder is None else PortKey(vip.holder),
                 found if vip.holder is not None else None,
-                None if vip.pinned is None else PortKey(vip.pinned),
                 vip.vrrp,
             )
 

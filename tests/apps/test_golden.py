@@ -241,7 +241,10 @@ def test_ip_group(golden: Golden) -> None:
 
 def test_ip_group_that_is_pinned(golden: Golden) -> None:
     """To a port elsewhere: the local member may not say that it has the address."""
-    golden.check("ip_groups/pinned", ip_groups.group_flows(replace(VIP, pinned=PortKey(2))))
+    golden.check(
+        "ip_groups/pinned",
+        ip_groups.group_flows(replace(VIP, members=(Announcer(PortKey(1), Ofport(1), may_speak=False),))),
+    )
 
 
 def test_ip_group_with_vrrp(golden: Golden) -> None:
