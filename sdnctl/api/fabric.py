@@ -24,6 +24,9 @@ class Fabric(Protocol):
     def flows(self, name: str, view: str) -> Sequence[Mapping[str, object]]:
         """A host's desired or installed flows or their difference: `flow` is the text, the rest says whose it is."""
 
+    def port_statistics(self, port_id: str) -> Mapping[str, object]:
+        """What passed a port and what was dropped of it, read for this; UnavailableError if that cannot be."""
+
     def explain(self, what: str) -> Mapping[str, object]:
         """Whose the flow with this cookie, or of this text, is and what it does."""
 
@@ -42,6 +45,9 @@ class NoFabric:
 
     def flows(self, name: str, view: str) -> Sequence[Mapping[str, object]]:
         return ()
+
+    def port_statistics(self, port_id: str) -> Mapping[str, object]:
+        return {}
 
     def explain(self, what: str) -> Mapping[str, object]:
         return {}
