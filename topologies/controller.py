@@ -250,6 +250,13 @@ class Controller(Api):
                 raise TimeoutError(f"host to become LIVE: after {WAIT_S} s it is {found}")
             time.sleep(0.01)
 
+    def metrics(self) -> str:
+        """What `GET /metrics` says."""
+        connection = http.client.HTTPConnection(self._address, timeout=WAIT_S)
+        with contextlib.closing(connection):
+            connection.request("GET", "/metrics")
+            return connection.getresponse().read().decode()
+
     def flows(self, host: Host, view: str = "installed") -> list[Json]:
         """The flows of a host with their owners."""
         object_id = self.host(host.name)["id"]

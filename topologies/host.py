@@ -108,6 +108,10 @@ class Host(OpenVswitch):
 
     # ---------------------------------------------------------------------------------------------------------- wire
 
+    def cable(self, network: str = "underlay") -> tuple[Machine, str]:
+        """The other end of this host's cable to the underlay or to a provider network: what is sent there comes in."""
+        return self._ports_of_wire[network]
+
     def sent_on(self, network: str = "underlay") -> Sniffer:
         """Capture what this host puts on the underlay or on a provider network."""
         machine, port = self._ports_of_wire[network]

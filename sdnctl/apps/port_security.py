@@ -39,8 +39,8 @@ ports. They do when the bridge is told so (OpenFlow's SET_CONFIG with Open vSwit
 it all first fragments show ports 0, which prio 880 takes for hiding them. So a bridge that was not told, drops too
 much and lets nothing through. Neighbour discovery is never fragmented (RFC 6980): options could follow in the second.
 
-*ND options.* Open vSwitch shows target and options as zeros when an option stands twice or is cut. An option that is
-absent shows as MAC 0 as well, and absent is legal where an advertisement answers a unicast question.
+*ND options.* Open vSwitch shows target and options as zeros when an option stands twice, and an option that is cut or
+has length 0 as MAC 0. So does an absent one, which is legal where an advertisement answers a unicast question.
 
 *Filters* (`security_filters` of a port) are independent. Off means, in the rows of the port itself: `mac`: "of the
 port" says nothing of the source MAC, in any of the tables; `arp`: all ARP, RARP, solicitations and advertisements go to

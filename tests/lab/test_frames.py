@@ -9,12 +9,17 @@ import sys
 
 import pytest
 
+from sdnctl.flows.pipeline import Reason
 from tests.lab.conftest import Plain
 from topologies import LabError, frames
 from topologies.forgeries import FORGERIES, NOBODY, Forgery, Identity
+from topologies.injections import INJECTIONS
 
 ME = Identity("52:54:00:00:00:01", "10.0.0.1", "2001:db8::1")
 YOU = Identity("52:54:00:00:00:02", "10.0.0.2", "2001:db8::2")
+
+SENDER = Identity("52:54:00:00:00:11", "10.0.0.11", "2001:db8::11")
+RECEIVER = Identity("52:54:00:00:00:12", "10.0.0.12", "2001:db8::12")
 
 # The same frames as scapy builds them.
 ORACLE = """
@@ -75,10 +80,16 @@ def test_frames_are_what_scapy_makes_of_the_same_words() -> None:
 
 @pytest.mark.parametrize("forgery", FORGERIES.values(), ids=lambda forgery: forgery.name)
 def test_a_forgery_differs_from_its_legal_twin_in_one_thing(forgery: Forgery) -> None:
-    forged, legal = (build(ME, YOU, "lab:0123456789ab") for build in (forgery.forged, forgery.legal))
+    forged, legal = (build(SENDER, RECEIVER, "lab:0123456789ab") for build in (forgery.forged, forgery.legal))
     assert forged != legal
     assert forged.count(b"lab:0123456789ab") == legal.count(b"lab:0123456789ab") == 1
     assert not any(frames.mac_bytes(NOBODY.mac) in legal or frames.ip_bytes(ip) in legal for ip in (NOBODY.ipv6,))
+
+
+def test_the_corpus_is_large_and_each_of_it_has_a_reason() -> None:
+    assert len(FORGERIES) >= 150
+    assert {forgery.reason for forgery in FORGERIES.values()} <= set(Reason.__members__)
+    assert {injection.reason for injection in INJECTIONS} <= {"", *Reason.__members__}
 
 
 @pytest.mark.net

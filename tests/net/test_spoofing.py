@@ -6,17 +6,25 @@ Each is followed by its legal twin, which has to arrive.
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
-from tests.net.support import Ears
+from tests.net.counters import drops, told_drops
+from tests.net.support import Ears, until
 from topologies import Guest, frames
-from topologies.forgeries import FORGERIES, NOBODY, Forgery
-from topologies.tenants import Tenants
+from topologies.forgeries import FORGERIES, NOBODY
+from topologies.tenants import NAMES, Tenants
 
 pytestmark = pytest.mark.net
 
 COPIES = 3
 CORPUS = list(FORGERIES.values())
+MISCOUNTED = {
+    *("ethertype-mpls", "snap-tag", "snap-service-tag", "snap-priority-tag-on-router-advertisement"),
+}
+"""Dropped as any other, but Open vSwitch cannot say afterwards by which flow (docs/open-vswitch.md)."""
+REASONS = Counter(forgery.reason for forgery in CORPUS if forgery.name not in MISCOUNTED)
 CLAIMS = (
     *("arp-sender-is-receiver", "arp-gratuitous-answer", "arp-sender-ip", "arp-gratuitous"),
     *("nd-target-is-receiver", "nd-target-without-link-address", "nd-target-link-local"),
@@ -25,22 +33,59 @@ CLAIMS = (
 
 
 @pytest.mark.proves("S1", "S2", "S21", "S34", "S44", "S47", "S48", "S56", "S160")
-@pytest.mark.parametrize("forgery", CORPUS, ids=lambda forgery: forgery.name)
-def test_a_forged_frame_arrives_nowhere(tenants: Tenants, ears: Ears, forgery: Forgery) -> None:
-    for sender, near, far in tenants.guests.values():
-        forged, legal = {}, {}
-        for to in (near, far):
-            bad, good = frames.marker(), frames.marker()
-            sender.send(forgery.forged(sender.identity, to.identity, bad), count=COPIES)
-            sender.send(forgery.legal(sender.identity, to.identity, good), count=COPIES)
-            assert ears.wait(to, good, COPIES) == COPIES
-            forged[to.name], legal[to.name] = bad, good
+@pytest.mark.parametrize("placement", ("near", "far"))
+@pytest.mark.parametrize("network", NAMES)
+def test_no_forged_frame_arrives_anywhere(tenants: Tenants, ears: Ears, network: str, placement: str) -> None:
+    """All at once; each legal twin arrives. The host counts exactly what it dropped, and why."""
+    sender, near, far = tenants.guests[network]
+    to = near if placement == "near" else far
+    bad = {forgery.name: frames.marker() for forgery in CORPUS}
+    good = {forgery.name: frames.marker() for forgery in CORPUS}
+    before: Counter[str] = Counter()
+    for is_counted in (False, True):
+        before = drops(sender.host)
+        for forgery in CORPUS:
+            if (forgery.name not in MISCOUNTED) is is_counted:
+                both = (forgery.forged, bad[forgery.name]), (forgery.legal, good[forgery.name])
+                sender.send(*(build(sender.identity, to.identity, mark) for build, mark in both), count=COPIES)
         ears.fence(sender, near, far)
-        heard = ears.heard(*forged.values(), *legal.values())
-        for to in (near, far):
-            assert heard[forged[to.name]] == {}, (sender, to)
-            assert heard[legal[to.name]][to.name] == COPIES
-            assert heard[legal[to.name]].keys() <= {near.name, far.name}
+    heard = ears.heard(*bad.values(), *good.values())
+    assert {name: heard[mark] for name, mark in bad.items() if heard[mark]} == {}
+    assert {name: heard[mark] for name, mark in good.items() if heard[mark].get(to.name) != COPIES} == {}
+    assert {guest for mark in good.values() for guest in heard[mark]} <= {near.name, far.name}
+    assert drops(sender.host) - before == Counter({r: COPIES * n for r, n in REASONS.items()})
+
+
+@pytest.mark.proves("S1", "S48")
+@pytest.mark.parametrize("placement", ("near", "far"))
+def test_each_forged_frame_is_dropped_for_its_reason(tenants: Tenants, ears: Ears, placement: str) -> None:
+    """One kind after the other: the counter of its reason rises by as many as were sent, and no other."""
+    sender, near, far = tenants.guests["red"]
+    to = near if placement == "near" else far
+    wrong: dict[str, dict[str, int]] = {}
+    before = drops(sender.host)
+    for forgery in CORPUS:
+        sender.send(forgery.forged(sender.identity, to.identity, frames.marker()), count=COPIES)
+        ears.fence(sender, to)
+        now = drops(sender.host)
+        more = now - before
+        is_right = more[forgery.reason] >= 1 if forgery.name in MISCOUNTED else more == {forgery.reason: COPIES}
+        if not is_right:
+            wrong[forgery.name] = dict(more)
+        before = now
+    assert wrong == {}
+
+
+def test_the_metrics_tell_what_was_dropped(tenants: Tenants, ears: Ears) -> None:
+    """The controller reads the counters now and then, and adds up what it finds."""
+    sender, near, _ = tenants.guests["red"]
+    controller, host = tenants.controller, sender.host
+    before, sent = told_drops(controller, host), Counter[str]()
+    for forgery in CORPUS:
+        if forgery.name not in MISCOUNTED:
+            sender.send(forgery.forged(sender.identity, near.identity, frames.marker()), count=COPIES)
+            sent[forgery.reason] += COPIES
+    until("all to be counted", lambda: sent - (told_drops(controller, host) - before), lambda left: not left, 60)
 
 
 def test_the_content_of_snap_frames_is_checked_and_what_is_legal_passes(tenants: Tenants, ears: Ears) -> None:
