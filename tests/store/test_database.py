@@ -138,7 +138,13 @@ def test_ports_from_before_security_groups_have_none(url: str) -> None:
 
 
 def _back_to_the_first_schema(connection: Connection) -> None:
-    for name in ("port_security_groups", "security_group_rules", "security_groups", "address_groups"):
+    for name in (
+        "security_events",
+        "port_security_groups",
+        "security_group_rules",
+        "security_groups",
+        "address_groups",
+    ):
         connection.execute(text(f"DROP TABLE {name}"))
     for column in ("security_groups", "filters_off", "is_service_port"):
         connection.execute(text(f"ALTER TABLE ports DROP COLUMN {column}"))
