@@ -74,6 +74,7 @@ EXTENSIONS: Final = (
     Extension("sdnctl-plug", "Plug", "sdnctl makes and removes ports' interfaces: /v2.0/ports/{id}/plug, /unplug."),
     Extension("sdnctl-dns", "Names told to guests", "dns_domain of networks and dns_name of ports."),
     Extension("sdnctl-security-filters", "Security filters", "Filters of port security, one by one."),
+    Extension("sdnctl-client-isolation", "Client isolation", "client_isolation and service_ports of networks."),
     Extension("sdnctl-established", "Established connections", "Whether connections outlive their rule: established."),
     Extension("sdnctl-flows", "Flows", "Flows of a host and what they are for: /v2.0/hosts/{id}/flows, /v2.0/explain."),
     Extension("sdnctl-statistics", "Statistics", "What passed and was dropped: /v2.0/ports/{id}/statistics."),

@@ -347,6 +347,23 @@ NETWORK: Final = Resource(
             "What new ports of the network get as theirs; default: all on.",
             alias="sdnctl-security-filters",
         ),
+        Attribute(
+            "client_isolation",
+            Boolean(),
+            EDIT | FILTER,
+            "Ports reach the network's service ports and nobody else.",
+            default=False,
+            alias="sdnctl-client-isolation",
+        ),
+        Attribute(
+            "service_ports",
+            ListOf(Uuid(), longest=256, unique=True),
+            EDIT,
+            "Ports that all reach where clients are isolated; a PUT replaces the list. A machine outside of sdnctl is "
+            "one by a port with its MAC address that is never plugged.",
+            default=[],
+            alias="sdnctl-client-isolation",
+        ),
         Attribute("dns_domain", DNS_DOMAIN, EDIT, "Domain told to guests.", default="", alias="sdnctl-dns"),
         *STANDARD,
     ),
@@ -513,6 +530,13 @@ PORT: Final = Resource(
             "What port security holds against the addresses of the port; default: the network's; a PUT changes what it "
             "names. On shared, external and flat networks only admins turn one off.",
             alias="sdnctl-security-filters",
+        ),
+        Attribute(
+            "is_service_port",
+            Boolean(),
+            FILTER,
+            "It is among the service_ports of its network.",
+            alias="sdnctl-client-isolation",
         ),
         Attribute(
             "security_groups",

@@ -11,6 +11,7 @@ from __future__ import annotations
 from sdnctl.apps import (
     classify,
     dhcp,
+    isolation,
     meters,
     output,
     port_security,
@@ -29,6 +30,7 @@ from sdnctl.model.views import (
     Member,
     Neighbour,
     NetworkView,
+    ServiceMac,
     Station,
     TunnelPeer,
 )
@@ -47,6 +49,7 @@ __all__ = [
     "port_learned",
     "port_meters",
     "port_zone",
+    "service_mac",
     "station",
 ]
 
@@ -59,6 +62,7 @@ def host(view: HostView) -> tuple[Flow, ...]:
         *responders.host_flows(view),
         *dhcp.host_flows(view),
         *security_groups.host_flows(view),
+        *isolation.host_flows(view),
         *switching.host_flows(view),
         *output.host_flows(view),
         *statistics.host_flows(view),
@@ -77,7 +81,7 @@ def peer(view: TunnelPeer) -> tuple[Flow, ...]:
 
 def network(view: NetworkView) -> tuple[Flow, ...]:
     """What a network needs on a host that has a port of it."""
-    return (*classify.network_flows(view), *switching.network_flows(view))
+    return (*classify.network_flows(view), *isolation.network_flows(view), *switching.network_flows(view))
 
 
 def chunk(view: FloodChunk) -> tuple[Flow, ...]:
@@ -126,6 +130,11 @@ def neighbour(view: Neighbour) -> tuple[Flow, ...]:
 def station(view: Station) -> tuple[Flow, ...]:
     """Where frames for a MAC go."""
     return tuple(switching.station_flows(view))
+
+
+def service_mac(view: ServiceMac) -> tuple[Flow, ...]:
+    """What a service port of a network with isolated clients may reach, and who reaches it."""
+    return tuple(isolation.service_flows(view))
 
 
 def group(view: GroupView) -> tuple[Flow, ...]:

@@ -21,8 +21,9 @@
 
     table FLOOD_CHUNK              reads NETWORK, CHUNK, AUDIENCE  sets TO_PORT, ZONE, FILTERING
     prio 120  IP, where ports have security groups: a copy to each other port, and one to each of them by TO_STATE
-    prio 100  a copy to each port of the chunk, or to each open one
+    prio 100  a copy to each port of the chunk, to each open one, or to each service port
     prio  50  no port of the chunk is open                          drop UNKNOWN_MAC
+    prio  50  none is a service port                                drop ISOLATED
     prio   0  anything else                                         drop MISS
 
     table UNDERLAY                 reads NETWORK, SOURCE
@@ -40,7 +41,7 @@ see it, so no port can listen to what is meant for another one by waiting for fr
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from sdnctl.apps.security_groups import filter_actions
@@ -58,11 +59,13 @@ from sdnctl.flows.registers import (
     FROM_WORKLOAD,
     NETWORK,
     OPEN_PORTS,
+    SERVICE_PORTS,
     SOURCE,
     TO_PORT,
 )
+from sdnctl.model.ids import Ofport
 from sdnctl.model.network import NetworkType
-from sdnctl.model.views import FloodChunk, HostView, NetworkView, Station
+from sdnctl.model.views import Filtered, FloodChunk, HostView, NetworkView, Station
 
 GROUP: Final = 300
 STATION: Final = 200
@@ -97,6 +100,7 @@ def host_flows(view: HostView) -> Iterator[Flow]:
     yield drop(Table.FLOOD_LOCAL, MISS, Match(), owner, Reason.MISS)
     unknown = Match().slot(AUDIENCE, OPEN_PORTS)
     yield drop(Table.FLOOD_CHUNK, NOBODY, unknown, owner, Reason.UNKNOWN_MAC)
+    yield drop(Table.FLOOD_CHUNK, NOBODY, Match().slot(AUDIENCE, SERVICE_PORTS), owner, Reason.ISOLATED)
     yield drop(Table.FLOOD_CHUNK, MISS, Match(), owner, Reason.MISS)
     yield drop(Table.UNDERLAY, ARRIVED, _OUTSIDE, owner, Reason.ELSEWHERE)
     yield drop(Table.UNDERLAY, MISS, Match(), owner, Reason.MISS)
@@ -128,23 +132,27 @@ def network_flows(view: NetworkView) -> Iterator[Flow]:
 def chunk_flows(view: FloodChunk) -> Iterator[Flow]:
     cookie = Owner(App.SWITCHING, Kind.NETWORK, view.network).cookie()
     chunk = Match().slot(NETWORK, view.network).slot(CHUNK, view.number)
-    everyone = tuple(map(Output, view.ofports))
-    yield Flow(Table.FLOOD_CHUNK, COPIES, chunk.slot(AUDIENCE, EVERYONE), everyone, cookie)
-    if view.open_ofports:
-        some = tuple(map(Output, view.open_ofports))
-        yield Flow(Table.FLOOD_CHUNK, COPIES, chunk.slot(AUDIENCE, OPEN_PORTS), some, cookie)
-    if view.filtered:
-        guarded = chunk.slot(AUDIENCE, EVERYONE)
-        actions = tuple(_guarded_copies(view))
-        yield Flow(Table.FLOOD_CHUNK, GUARDED, guarded.ipv4(), actions, cookie)
-        yield Flow(Table.FLOOD_CHUNK, GUARDED, guarded.ipv6(), actions, cookie)
+    yield from _audience_flows(view, chunk.slot(AUDIENCE, EVERYONE), view.ofports, cookie)
+    yield from _audience_flows(view, chunk.slot(AUDIENCE, OPEN_PORTS), view.open_ofports, cookie)
+    yield from _audience_flows(view, chunk.slot(AUDIENCE, SERVICE_PORTS), view.service_ofports, cookie)
 
 
-def _guarded_copies(view: FloodChunk) -> Iterator[Action]:
+def _audience_flows(view: FloodChunk, chunk: Match, ofports: tuple[Ofport, ...], cookie: int) -> Iterator[Flow]:
+    """Copies to some ports of a chunk; those that have security groups are asked about IP."""
+    if ofports:
+        yield Flow(Table.FLOOD_CHUNK, COPIES, chunk, tuple(map(Output, ofports)), cookie)
+    filtered = [one for one in view.filtered if one.ofport in ofports]
+    if filtered:
+        actions = tuple(_guarded_copies(ofports, filtered))
+        yield Flow(Table.FLOOD_CHUNK, GUARDED, chunk.ipv4(), actions, cookie)
+        yield Flow(Table.FLOOD_CHUNK, GUARDED, chunk.ipv6(), actions, cookie)
+
+
+def _guarded_copies(ofports: Iterable[Ofport], filtered: Iterable[Filtered]) -> Iterator[Action]:
     """Each copy has its own fate; none changes the packet, and each says anew what it is about."""
-    filtered = {one.ofport for one in view.filtered}
-    yield from (Output(ofport) for ofport in view.ofports if ofport not in filtered)
-    for one in view.filtered:
+    asked = {one.ofport for one in filtered}
+    yield from (Output(ofport) for ofport in ofports if ofport not in asked)
+    for one in filtered:
         yield Load(TO_PORT, one.key)
         yield from filter_actions(one.filtering, one.ofport)
         yield _TO_GROUPS

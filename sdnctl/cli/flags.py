@@ -51,6 +51,7 @@ REFERENCES: Final = {
     "network_id": "network",
     "subnet_id": "subnet",
     "port_id": "port",
+    "service_ports": "port",
     "project_id": "project",
     "security_group_id": "security_group",
     "security_groups": "security_group",

@@ -37,6 +37,8 @@ class Table(enum.IntEnum):
     """One group's rules of direction egress."""
     FROM_VERDICT = 33
     """The answer: a new connection is remembered, or one that is allowed no more is cut."""
+    ISOLATION = 58
+    """In a network with client isolation: to or from service ports only."""
     SWITCHING = 60
     """(network, MAC) to local port, tunnel peer, provider bridge, or flooding."""
     FLOOD = 62
@@ -74,6 +76,7 @@ class App(enum.IntEnum):
     SWITCHING = 6
     OUTPUT = 7
     SECURITY_GROUPS = 8
+    ISOLATION = 9
     STATISTICS = 12
 
 
@@ -152,6 +155,7 @@ class Reason(enum.IntEnum):
     NOT_ALLOWED_TO = 24, "no rule of the receiving port's security groups allows it", Count.TO
     INVALID_STATE = 25, "the connection tracker can make no sense of it", Count.FROM | Count.TO
     CUT = 26, "belongs to a connection that the port's security groups allow no more", Count.FROM | Count.TO
+    ISOLATED = 27, "the network isolates its clients, and neither end is one of its service ports", Count.FROM
 
 
 ENDS: Final = frozenset({Table.DROPPED, Table.SAMPLED})

@@ -37,6 +37,8 @@ class Network:
     shared: bool = False
     admin_state_up: bool = True
     dns_domain: str = ""
+    client_isolation: bool = False
+    """Ports that are no service ports reach those only."""
 
     def __post_init__(self) -> None:
         if (self.physical_network is None) != (self.type is NetworkType.VXLAN):

@@ -78,6 +78,8 @@ class Port:
     port_security_enabled: bool = True
     security_filters: Filters = ALL
     """What port security checks while it is enabled."""
+    is_service_port: bool = False
+    """Clients reach it where they are isolated from each other."""
     security_groups: tuple[str, ...] = ()
     """Ids of its groups, sorted. None: nothing is filtered."""
     admin_state_up: bool = True

@@ -11,6 +11,7 @@ this is the hot path, and a flow's fields are integers anyway. The views of one 
     LocalPort    per port bound here                    classify, port security, DHCP, output
     Neighbour    per known port of such a network       ARP and ND answers
     Station      per known MAC of such a network        unicast switching
+    ServiceMac   per MAC of a service port, if such a network isolates its clients
     GroupView    per security group of a port here      what its rules allow
     Member       per address of such a network whose owner is in a group that a rule of a port here names
 """
@@ -75,6 +76,8 @@ class NetworkView:
     """Numbers of the flood chunks in use, sorted."""
     floods_unknown: bool
     """Some port may use MACs we do not know (its MAC filter is off), so unknown unicast is flooded."""
+    isolated: bool = False
+    """Clients reach service ports only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,8 @@ class FloodChunk:
     """Those of ports whose MAC filter is off, sorted: only they may have MACs that nobody knows."""
     filtered: tuple[Filtered, ...] = ()
     """Those of ports with security groups, sorted by ofport."""
+    service_ofports: tuple[Ofport, ...] = ()
+    """Those of service ports, sorted, if the network isolates its clients."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +164,16 @@ class Station:
     local goes out by the provider bridge."""
     filtering: Filtering = Filtering.NONE
     """Of a local port."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceMac:
+    """A MAC that only service ports of an isolated network may use, wherever they are."""
+
+    key: PortKey
+    """Of its owner; of the first one, should there be several."""
+    network: NetworkKey
+    mac: int
 
 
 @dataclass(frozen=True, slots=True)

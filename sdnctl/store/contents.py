@@ -48,6 +48,7 @@ _networks = select(
     _network.shared,
     _network.admin_state_up,
     _network.dns_domain,
+    _network.client_isolation,
 )
 _subnets = select(
     _subnet.id,
@@ -69,6 +70,7 @@ _ports = select(
     _port.allowed_address_pairs,
     _port.port_security_enabled,
     _port.filters_off,
+    _port.is_service_port,
     _port.security_groups,
     _port.admin_state_up,
     _port.device_owner,
@@ -223,6 +225,7 @@ def network(row: Row[Any]) -> Network:
         shared=row.shared,
         admin_state_up=row.admin_state_up,
         dns_domain=row.dns_domain,
+        client_isolation=row.client_isolation,
     )
 
 
@@ -258,6 +261,7 @@ def port(row: Row[Any]) -> Port:
         ),
         port_security_enabled=row.port_security_enabled,
         security_filters=filters.without(frozenset(load_list(row.filters_off))),
+        is_service_port=row.is_service_port,
         security_groups=tuple(sorted(load_list(row.security_groups))),
         admin_state_up=row.admin_state_up,
         device_owner=row.device_owner,

@@ -116,11 +116,19 @@ _subnet_ids = (
 )
 
 
+_service_port_ids = (
+    select(tables.ports.c.network_id, tables.ports.c.id)
+    .where(tables.ports.c.network_id.in_(bindparam("ids", expanding=True)), tables.ports.c.is_service_port)
+    .order_by(tables.ports.c.id)
+)
+
+
 def _networks(connection: Connection, rows: Rows, _settings: Settings) -> list[Object]:
     subnets: dict[str, list[str]] = {row.id: [] for row in rows}
-    if subnets:
-        for network_id, subnet_id in connection.execute(_subnet_ids, {"ids": list(subnets)}):
-            subnets[network_id].append(subnet_id)
+    services: dict[str, list[str]] = {row.id: [] for row in rows}
+    for query, found in ((_subnet_ids, subnets), (_service_port_ids, services)):
+        for network_id, object_id in connection.execute(query, {"ids": list(found)}) if found else ():
+            found[network_id].append(object_id)
     return [
         {
             "id": row.id,
@@ -136,6 +144,8 @@ def _networks(connection: Connection, rows: Rows, _settings: Settings) -> list[O
             "mtu": row.mtu,
             "port_security_enabled": row.port_security_enabled,
             "security_filters": security_filters(enabled=row.port_security_enabled, off=row.filters_off),
+            "client_isolation": row.client_isolation,
+            "service_ports": services[row.id],
             "dns_domain": row.dns_domain,
             "provider:network_type": row.type,
             "provider:physical_network": row.physical_network,
@@ -292,6 +302,7 @@ def _ports(_connection: Connection, rows: Rows, settings: Settings) -> list[Obje
                 "device_owner": row.device_owner,
                 "port_security_enabled": row.port_security_enabled,
                 "security_filters": security_filters(enabled=row.port_security_enabled, off=row.filters_off),
+                "is_service_port": row.is_service_port,
                 "allowed_address_pairs": load_list(row.allowed_address_pairs),
                 "extra_dhcp_opts": load_list(row.extra_dhcp_opts),
                 "security_groups": load_list(row.security_groups),

@@ -111,6 +111,8 @@ def remove(write: Write, port_id: str, if_match: int | None) -> None:
             f"Port {port_id} belongs to an instance (device_owner {device_owner}): detach it there, "
             "or clear device_owner first."
         )
+    if port["is_service_port"]:
+        write.track(NETWORK, (str(port["network_id"]),))
     delete_rows(write, [port_id])
 
 

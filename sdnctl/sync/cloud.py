@@ -94,6 +94,8 @@ class Cloud:
     subnets_of: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     servers: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     """network -> ports of device_owner network:dhcp."""
+    service_macs: dict[str, dict[int, set[str]]] = field(default_factory=lambda: defaultdict(dict))
+    """network -> MAC -> the service ports that may use it, bound or not."""
     indexes: dict[str, NetworkIndex] = field(default_factory=lambda: defaultdict(NetworkIndex))
     served: dict[str, Served] = field(default_factory=dict)
     """port -> what the indexes hold for it."""

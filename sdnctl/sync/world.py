@@ -99,6 +99,8 @@ class World:
         self._forget_leases(network.id)
         if old is None or old.admin_state_up != network.admin_state_up:
             self._reindex(self._ports_of[network.id])
+        if old is not None and old.client_isolation != network.client_isolation:
+            self._isolation_changed(network.id)
 
     def remove_network(self, network_id: str) -> None:
         """A network was removed."""
@@ -126,6 +128,7 @@ class World:
         old = self.ports.get(port.id)
         if old is not None and old.network_id != port.network_id:
             self.remove_port(port.id)
+            old = None
         self.ports[port.id] = port
         self._by_key["port", port.key] = port.id
         self._ports_of[port.network_id].add(port.id)
@@ -135,6 +138,7 @@ class World:
         for group_id in port.security_groups:
             self._ports_with[group_id].add(port.id)
         self._plug_changed(old, port)
+        self._service_changed(old, port)
         if DHCP_OWNER in (port.device_owner, old.device_owner if old else ""):
             self.cloud.servers[port.network_id].discard(port.id)
             if port.device_owner == DHCP_OWNER:
@@ -155,6 +159,7 @@ class World:
             if not self._ports_with[group_id]:
                 del self._ports_with[group_id]
         self._plug_changed(port, None)
+        self._service_changed(port, None)
         if port.device_owner == DHCP_OWNER:
             self.cloud.servers[port.network_id].discard(port_id)
             self._subnet_changed(port.network_id)
@@ -328,10 +333,13 @@ class World:
         if new is not None:
             self._index(port_id, new, index, touched_macs)
         hosts_after = set(index.present)
+        services = self.cloud.service_macs.get(network_id, ())
         for host_id in hosts_before | hosts_after:
             self._mark(host_id, Unit(UnitKind.NEIGHBOUR, port_id))
             for mac in touched_macs:
                 self._mark(host_id, Unit(UnitKind.STATION, network_id, mac))
+                if mac in services:
+                    self._mark(host_id, Unit(UnitKind.SERVICE_MAC, network_id, mac))
             if host_id in index.wanted:
                 for number in {*(old.addresses if old else ()), *(new.addresses if new else ())}:
                     self._mark(host_id, Unit(UnitKind.MEMBER, network_id, number))
@@ -417,6 +425,31 @@ class World:
         if host_id in self.hosts:
             self._dirty[host_id].setdefault(unit, self.revision)
             self.on_dirty(host_id)
+
+    def _isolation_changed(self, network_id: str) -> None:
+        """A network isolates its clients, or no more: floods, answers, and whom everybody reaches."""
+        index = self.cloud.indexes.get(network_id)
+        for host_id in index.present if index is not None else ():
+            for unit in list(views.network_units(self.cloud, network_id, host_id)):
+                self._mark(host_id, unit)
+
+    def _service_changed(self, old: Port | None, new: Port | None) -> None:
+        """A port is a service port, or no more, or has other MACs. It may be bound to no host."""
+        network_id = (new or old).network_id  # type: ignore[union-attr]  # one of the two is given
+        had, has = _service_macs(old), _service_macs(new)
+        if had == has:
+            return
+        macs = self.cloud.service_macs[network_id]
+        for mac in had - has:
+            _drop(macs, mac, old.id)  # type: ignore[union-attr]  # it had them
+        for mac in has - had:
+            macs.setdefault(mac, set()).add(new.id)  # type: ignore[union-attr]  # it has them
+        if not macs:
+            del self.cloud.service_macs[network_id]
+        index = self.cloud.indexes.get(network_id)
+        for host_id in index.present if index is not None else ():
+            for mac in had ^ has:
+                self._mark(host_id, Unit(UnitKind.SERVICE_MAC, network_id, mac))
 
     def _peer_changed(self, host_id: str) -> None:
         """The host's tunnel address changed: everyone who sends there is concerned."""
@@ -525,6 +558,13 @@ class World:
         """A group came, went or became another kind: its ports, and whoever names it."""
         self._remote_changed(group_id)
         self._reindex(self._ports_with.get(group_id, ()))
+
+
+def _service_macs(port: Port | None) -> set[int]:
+    """By which MACs a port is known as a service port."""
+    if port is None or not port.is_service_port or not port.admin_state_up:
+        return set()
+    return {int(port.mac), *(int(pair.mac) for pair in port.allowed_address_pairs)}
 
 
 def _drop(index: dict[_Key, set[str]], key: _Key, value: str) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from sdnctl.apps import (
     classify,
     dhcp,
+    isolation,
     meters,
     output,
     port_security,
@@ -31,6 +32,7 @@ from sdnctl.model.views import (
     HostView,
     Member,
     NetworkView,
+    ServiceMac,
     Station,
     TunnelPeer,
 )
@@ -138,6 +140,17 @@ def test_switching_of_a_flat_network_with_an_open_port(golden: Golden) -> None:
     """Unknown MACs are flooded, but only the port whose security is off gets a copy."""
     chunk = FloodChunk(NetworkKey(3), 0, (Ofport(21), Ofport(22), Ofport(23)), (Ofport(22),))
     golden.check("switching/flat_open", [*switching.network_flows(FLAT), *switching.chunk_flows(chunk)])
+
+
+def test_isolation(golden: Golden) -> None:
+    """Two other hosts, a service port among three here, one elsewhere; the one here is asked by its security group."""
+    network = replace(VXLAN, isolated=True)
+    flows = [*isolation.host_flows(HOST), *isolation.network_flows(VLAN), *isolation.network_flows(network)]
+    for number in (1, 6):
+        flows += isolation.service_flows(ServiceMac(PortKey(number), NetworkKey(1), mac(number)))
+    filtered = (Filtered(Ofport(1), PortKey(1), Filtering.STATELESS),)
+    chunk = FloodChunk(NetworkKey(1), 0, (Ofport(1), Ofport(2), Ofport(3)), (), filtered, (Ofport(1),))
+    golden.check("isolation/network", [*flows, *switching.chunk_flows(chunk)])
 
 
 def test_switching_without_underlay(golden: Golden) -> None:

@@ -14,7 +14,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sdnctl import apps
-from sdnctl.apps import classify, dhcp, output, port_security, responders, security_groups, statistics, switching
+from sdnctl.apps import (
+    classify,
+    dhcp,
+    isolation,
+    output,
+    port_security,
+    responders,
+    security_groups,
+    statistics,
+    switching,
+)
 from sdnctl.flows.action import Goto, Learn, Resubmit
 from sdnctl.flows.flow import Flow
 from sdnctl.flows.match import Match
@@ -30,13 +40,15 @@ from tests.apps.conftest import CLOUD
 from tests.apps.packets import mac, v4, v6
 from tests.apps.test_security_groups import CLOUD as GUARDED
 
-STAGES = (classify, port_security, responders, dhcp, security_groups, switching, output, statistics)
+STAGES = (classify, port_security, responders, dhcp, security_groups, isolation, switching, output, statistics)
 
 nets = st.one_of(
     st.builds(Net, st.just(1), st.just(NetworkType.VXLAN), st.just(5000)),
     st.builds(Net, st.just(2), st.just(NetworkType.VLAN), st.just(300)),
     st.builds(Net, st.just(3), st.just(NetworkType.FLAT), st.none()),
     st.builds(Net, st.just(4), st.just(NetworkType.VXLAN), st.just(5001)),
+    st.builds(Net, st.just(5), st.just(NetworkType.VXLAN), st.just(5002), st.just(True)),
+    st.builds(Net, st.just(6), st.just(NetworkType.VLAN), st.just(301), st.just(True)),
 )
 
 
@@ -99,6 +111,7 @@ def clouds(draw: st.DrawFn) -> Cloud:
             ipv4=draw(st.booleans()),
             groups=tuple(sorted(draw(st.sets(st.integers(1, 4), max_size=3)))),
             stateful=draw(st.booleans()),
+            service=draw(st.booleans()),
         )
         for number in numbers
         if number not in (100, 101)

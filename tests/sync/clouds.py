@@ -36,7 +36,7 @@ def host(name: str, *, tunnel: bool = True) -> Host:
     )
 
 
-def network(name: str, *, up: bool = True) -> Network:
+def network(name: str, *, up: bool = True, isolated: bool = False) -> Network:
     number = NETWORKS.index(name) + 1
     kind = (NetworkType.VXLAN, NetworkType.VLAN, NetworkType.FLAT)[number - 1]
     return Network(
@@ -49,6 +49,7 @@ def network(name: str, *, up: bool = True) -> Network:
         segmentation_id=None if kind is NetworkType.FLAT else 100 + number,
         mtu=1450,
         admin_state_up=up,
+        client_isolation=isolated,
     )
 
 
@@ -79,6 +80,7 @@ def port(
     bound_host: str = "",
     groups: tuple[str, ...] = (),
     filters: Filters = ALL,
+    service: bool = False,
 ) -> Port:
     number = PORTS.index(name) + 1
     return Port(
@@ -92,6 +94,7 @@ def port(
         allowed_address_pairs=(AddressPair(SHARED_MAC, IPNetwork("10.0.1.200/32")),) if pair else (),
         port_security_enabled=security,
         security_filters=filters,
+        is_service_port=service,
         admin_state_up=up,
         device_owner=owner,
         requested_host=requested_host,
@@ -149,6 +152,7 @@ ports = st.builds(
     bound_host=st.sampled_from(("", "h1", "h3")),
     groups=st.sets(st.sampled_from(GROUPS), max_size=2).map(lambda some: tuple(sorted(some))),
     filters=st.builds(Filters, st.booleans(), st.booleans(), st.booleans()),
+    service=st.booleans(),
 )
 
 

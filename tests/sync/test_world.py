@@ -67,7 +67,9 @@ events = st.one_of(
     ),
     st.tuples(st.just("unplug"), st.sampled_from(clouds.HOSTS), st.sampled_from(("tap1", "tap2", "tap63"))),
     st.tuples(st.just("switch"), st.sampled_from(clouds.HOSTS), st.sampled_from(("agrees", "away", "other"))),
-    st.tuples(st.just("network"), st.sampled_from(clouds.NETWORKS), st.sampled_from(("up", "down", "gone"))),
+    st.tuples(
+        st.just("network"), st.sampled_from(clouds.NETWORKS), st.sampled_from(("up", "isolated", "down", "gone"))
+    ),
     st.tuples(st.just("subnet"), st.sampled_from(clouds.NETWORKS), st.sampled_from(("on", "off", "gone"))),
     st.tuples(
         st.just("host"), st.sampled_from(clouds.HOSTS), st.sampled_from(("tunnel", "plain", "gone", "unreachable"))
@@ -100,7 +102,7 @@ def happen(world: World, reports: clouds.Reports, event: tuple[object, ...], vie
         case "network", name, "gone":
             world.remove_network(str(name))
         case "network", name, how:
-            world.put_network(clouds.network(str(name), up=how == "up"))
+            world.put_network(clouds.network(str(name), up=how != "down", isolated=how == "isolated"))
         case "subnet", name, "gone":
             world.remove_subnet(f"subnet-{name}")
         case "subnet", name, how:
