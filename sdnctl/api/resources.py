@@ -831,7 +831,7 @@ SECURITY_EVENT: Final = Resource(
         Attribute("project_id", Text(shortest=1, metavar="PROJECT"), FIND, "The port's owner."),
         Attribute("port_id", Uuid(), FIND, "The port that sent it; it may be gone by now."),
         Attribute("network_id", Uuid(), FIND, "Its network."),
-        Attribute("host", HOST_NAME, FIND, "The host it was on.", seen_by=ADMIN),
+        Attribute("host", HOST_NAME, READ_ONLY, "The host it was on.", seen_by=ADMIN),
         Attribute("reason", Text(32), FIND, "What was wrong with it, a word: foreign_arp, dhcp_server, ..."),
         Attribute("text", Text(), READ_ONLY, "The first frame in words."),
         Attribute("packets", Integer(), May.SORT, "How many frames so far; all were dropped."),

@@ -150,5 +150,9 @@ class FakeFabric:
         mine = {"flow": f"{view} of {name}", "app": "dhcp", "object": "o", "project_id": PROJECT}
         return (mine, {**mine, "app": "classify", "object": "p"})
 
+    def port_statistics(self, port_id: str) -> Mapping[str, object]:
+        drops = [{"direction": "egress", "reason": "foreign_arp", "text": "it did", "packets": 7}]
+        return {"port_id": port_id, "host": "h1", "sent_packets": 9, "sent_bytes": 540, "drops": drops}
+
     def explain(self, what: str) -> Mapping[str, object]:
         return {"cookie": what, "app": "dhcp"}
