@@ -15,6 +15,7 @@ from sdnctl.apps import (
     meters,
     output,
     port_security,
+    qos,
     responders,
     security_groups,
     statistics,
@@ -61,6 +62,7 @@ def host(view: HostView) -> tuple[Flow, ...]:
         *port_security.host_flows(view),
         *responders.host_flows(view),
         *dhcp.host_flows(view),
+        *qos.host_flows(view),
         *security_groups.host_flows(view),
         *isolation.host_flows(view),
         *switching.host_flows(view),
@@ -96,6 +98,7 @@ def port(view: LocalPort) -> tuple[Flow, ...]:
         *port_security.port_flows(view),
         *responders.port_flows(view),
         *dhcp.port_flows(view),
+        *qos.port_flows(view),
         *security_groups.port_flows(view),
         *output.port_flows(view),
     )
@@ -103,7 +106,7 @@ def port(view: LocalPort) -> tuple[Flow, ...]:
 
 def port_meters(view: LocalPort) -> tuple[MeterSpec, ...]:
     """The meters that `port`'s flows use."""
-    return meters.port_meters(view)
+    return (*meters.port_meters(view), *qos.port_meters(view))
 
 
 def port_zone(view: LocalPort) -> int | None:

@@ -20,8 +20,8 @@
     prio   0  anything else                                         drop MISS
 
     table FLOOD_CHUNK              reads NETWORK, CHUNK, AUDIENCE  sets TO_PORT, ZONE, FILTERING
-    prio 120  IP, where ports have security groups: a copy to each other port, and one to each of them by TO_STATE
-    prio 100  a copy to each port of the chunk, to each open one, or to each service port
+    prio 120  IP, where ports have security groups: a copy to each of them by TO_STATE, to others as below (OUTPUT)
+    prio 100  a copy to each port of the chunk, to each open one, to each service port; OUTPUT for those with a limit
     prio  50  no port of the chunk is open                          drop UNKNOWN_MAC
     prio  50  none is a service port                                drop ISOLATED
     prio   0  anything else                                         drop MISS
@@ -41,9 +41,10 @@ see it, so no port can listen to what is meant for another one by waiting for fr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
+from sdnctl.apps.qos import apart
 from sdnctl.apps.security_groups import filter_actions
 from sdnctl.flows.action import Action, Goto, Load, Output, PopVlan, PushVlan, Resubmit, SetField
 from sdnctl.flows.fields import Field
@@ -83,6 +84,7 @@ _OUTSIDE: Final = Match().slot(SOURCE, FROM_UNDERLAY)
 _TO_OUTPUT: Final = Goto(Table.OUTPUT)
 _TO_STATE: Final = Goto(Table.TO_STATE)
 _TO_GROUPS: Final = Resubmit(Table.TO_STATE)
+_TO_METER: Final = Resubmit(Table.OUTPUT)
 _TO_UNDERLAY: Final = Goto(Table.UNDERLAY)
 _TO_FLOOD: Final = Goto(Table.FLOOD)
 _TO_LOCAL: Final = Goto(Table.FLOOD_LOCAL)
@@ -132,30 +134,49 @@ def network_flows(view: NetworkView) -> Iterator[Flow]:
 def chunk_flows(view: FloodChunk) -> Iterator[Flow]:
     cookie = Owner(App.SWITCHING, Kind.NETWORK, view.network).cookie()
     chunk = Match().slot(NETWORK, view.network).slot(CHUNK, view.number)
-    yield from _audience_flows(view, chunk.slot(AUDIENCE, EVERYONE), view.ofports, cookie)
-    yield from _audience_flows(view, chunk.slot(AUDIENCE, OPEN_PORTS), view.open_ofports, cookie)
-    yield from _audience_flows(view, chunk.slot(AUDIENCE, SERVICE_PORTS), view.service_ofports, cookie)
+    copies = _copies_by_ofport(view)
+    yield from _audience_flows(view, chunk.slot(AUDIENCE, EVERYONE), view.ofports, copies, cookie)
+    yield from _audience_flows(view, chunk.slot(AUDIENCE, OPEN_PORTS), view.open_ofports, copies, cookie)
+    yield from _audience_flows(view, chunk.slot(AUDIENCE, SERVICE_PORTS), view.service_ofports, copies, cookie)
 
 
-def _audience_flows(view: FloodChunk, chunk: Match, ofports: tuple[Ofport, ...], cookie: int) -> Iterator[Flow]:
+def _copies_by_ofport(view: FloodChunk) -> dict[Ofport, tuple[Action, ...]]:
+    """How each port of the chunk gets its copy, if nothing is filtered."""
+    metered = {one.ofport: one.key for one in view.metered}
+    return {
+        ofport: (apart(Load(TO_PORT, metered[ofport]), _TO_METER) if ofport in metered else Output(ofport),)
+        for ofport in view.ofports
+    }
+
+
+def _audience_flows(
+    view: FloodChunk,
+    chunk: Match,
+    ofports: tuple[Ofport, ...],
+    copies: Mapping[Ofport, tuple[Action, ...]],
+    cookie: int,
+) -> Iterator[Flow]:
     """Copies to some ports of a chunk; those that have security groups are asked about IP."""
     if ofports:
-        yield Flow(Table.FLOOD_CHUNK, COPIES, chunk, tuple(map(Output, ofports)), cookie)
+        plain = tuple(action for ofport in ofports for action in copies[ofport])
+        yield Flow(Table.FLOOD_CHUNK, COPIES, chunk, plain, cookie)
     filtered = [one for one in view.filtered if one.ofport in ofports]
     if filtered:
-        actions = tuple(_guarded_copies(ofports, filtered))
+        metered = {one.ofport for one in view.metered}
+        asked = {one.ofport: tuple(_guarded_copy(one, one.ofport in metered)) for one in filtered}
+        others = [copies[ofport] for ofport in ofports if ofport not in asked]
+        actions = tuple(action for copy in (*others, *asked.values()) for action in copy)
         yield Flow(Table.FLOOD_CHUNK, GUARDED, chunk.ipv4(), actions, cookie)
         yield Flow(Table.FLOOD_CHUNK, GUARDED, chunk.ipv6(), actions, cookie)
 
 
-def _guarded_copies(ofports: Iterable[Ofport], filtered: Iterable[Filtered]) -> Iterator[Action]:
+def _guarded_copy(one: Filtered, has_meter: bool) -> Iterator[Action]:  # noqa: FBT001  (the port's, not a switch)
     """Each copy has its own fate; none changes the packet, and each says anew what it is about."""
-    asked = {one.ofport for one in filtered}
-    yield from (Output(ofport) for ofport in ofports if ofport not in asked)
-    for one in filtered:
-        yield Load(TO_PORT, one.key)
-        yield from filter_actions(one.filtering, one.ofport)
-        yield _TO_GROUPS
+    actions = (Load(TO_PORT, one.key), *filter_actions(one.filtering, one.ofport), _TO_GROUPS)
+    if has_meter:
+        yield apart(*actions)
+    else:
+        yield from actions
 
 
 def station_flows(view: Station) -> Iterator[Flow]:

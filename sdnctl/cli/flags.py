@@ -57,6 +57,7 @@ REFERENCES: Final = {
     "security_groups": "security_group",
     "remote_group_id": "security_group",
     "remote_address_group_id": "address_group",
+    "qos_policy_id": "qos_policy",
 }
 """Attributes and keys that hold the id of an object of this resource, or several."""
 

@@ -29,6 +29,10 @@ class Table(enum.IntEnum):
     """Which ARP and ND question is answered with which MAC; DHCP punted."""
     REPLY = 22
     """The question is turned into its answer and sent back."""
+    FROM_QOS = 26
+    """What a port may send: its rate, its mark."""
+    FROM_PACKETS = 27
+    """Its rate of packets, where it has one of bits as well."""
     FROM_STATE = 30
     """What a port with security groups sends is tracked, in the port's zone."""
     FROM_EVAL = 31
@@ -59,6 +63,8 @@ class Table(enum.IntEnum):
     """As FROM_VERDICT."""
     OUTPUT = 80
     """To the local port, by its key."""
+    TO_PACKETS = 82
+    """The rate of packets of a port that has one of bits as well, then to the port."""
     DROPPED = 90
     """What is dropped of a port's, or on its way to one, is counted for that port."""
     SAMPLED = 91
@@ -77,6 +83,7 @@ class App(enum.IntEnum):
     OUTPUT = 7
     SECURITY_GROUPS = 8
     ISOLATION = 9
+    QOS = 11
     STATISTICS = 12
 
 

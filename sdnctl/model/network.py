@@ -39,6 +39,8 @@ class Network:
     dns_domain: str = ""
     client_isolation: bool = False
     """Ports that are no service ports reach those only."""
+    qos_policy_id: str | None = None
+    """Of its ports that have none themselves, but for those of the network itself."""
 
     def __post_init__(self) -> None:
         if (self.physical_network is None) != (self.type is NetworkType.VXLAN):

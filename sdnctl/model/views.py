@@ -25,6 +25,7 @@ from typing import Final
 from sdnctl.model.filters import Filters
 from sdnctl.model.ids import GroupKey, HostKey, NetworkKey, Ofport, PortKey
 from sdnctl.model.network import NetworkType
+from sdnctl.model.qos import UNLIMITED, QosLimits
 from sdnctl.model.security import Direction
 
 CHUNK: Final = 64
@@ -90,6 +91,14 @@ class Filtered:
 
 
 @dataclass(frozen=True, slots=True)
+class Metered:
+    """A local port that may receive only so much."""
+
+    ofport: Ofport
+    key: PortKey
+
+
+@dataclass(frozen=True, slots=True)
 class FloodChunk:
     """Local ports of a network whose ofport is in [64 n, 64 n + 63]."""
 
@@ -103,6 +112,8 @@ class FloodChunk:
     """Those of ports with security groups, sorted by ofport."""
     service_ofports: tuple[Ofport, ...] = ()
     """Those of service ports, sorted, if the network isolates its clients."""
+    metered: tuple[Metered, ...] = ()
+    """Those of ports that may receive only so much, sorted by ofport."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +143,7 @@ class LocalPort:
     filtering: Filtering = Filtering.NONE
     groups: tuple[GroupKey, ...] = ()
     """Its security groups, sorted."""
+    qos: QosLimits = UNLIMITED
 
 
 @dataclass(frozen=True, slots=True)

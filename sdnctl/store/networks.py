@@ -15,7 +15,7 @@ from sqlalchemy import Row, delete, func, select, update
 from sdnctl import runtime
 from sdnctl.errors import ConflictError, ForbiddenError, InvalidError
 from sdnctl.model.port import DHCP_OWNER
-from sdnctl.store import isolation, port_filters, ports, segments, tables
+from sdnctl.store import isolation, port_filters, ports, qos, segments, tables
 from sdnctl.store.bodies import list_of, listed, new_id, number_of, owner, refuse_unknown
 from sdnctl.store.labels import delete_tags, insert_tags
 from sdnctl.store.objects import NETWORK, PORT, SUBNET, dump
@@ -35,7 +35,9 @@ _COLUMNS: Final[Mapping[str, str]] = {
     "dns_domain": "dns_domain",
 }
 """Attributes that can be changed, and their columns."""
-_CHANGED: Final = frozenset({*_COLUMNS, *port_filters.ATTRIBUTES, *isolation.ATTRIBUTES, *segments.ATTRIBUTES})
+_CHANGED: Final = frozenset(
+    {*_COLUMNS, *port_filters.ATTRIBUTES, *isolation.ATTRIBUTES, *segments.ATTRIBUTES, "qos_policy_id"}
+)
 _CREATED: Final = frozenset({*_CHANGED, "project_id", "availability_zone_hints", "tags"})
 _ADMINS: Final = ("shared", "router:external", "is_default", *segments.ATTRIBUTES)
 
@@ -44,8 +46,9 @@ def create(write: Write, bodies: Sequence[Mapping[str, object]]) -> list[str]:
     """Insert the networks; their ids."""
     write.require_writer()
     ids = []
+    policies = qos.of_new_networks(write, bodies)
     keys = write.keys(NETWORK, len(bodies))
-    for body, key in runtime.in_slices(zip(bodies, keys, strict=True)):
+    for body, policy_id, key in runtime.in_slices(zip(bodies, policies, keys, strict=True)):
         refuse_unknown(body, _CREATED)
         _refuse_admins(write, body)
         segment = segments.choose(write, body)
@@ -66,6 +69,7 @@ def create(write: Write, bodies: Sequence[Mapping[str, object]]) -> list[str]:
             "mtu": _mtu(write, body, segment.type, segment.physical_network),
             "dns_domain": body.get("dns_domain", ""),
             "availability_zone_hints": dump(list_of(body, "availability_zone_hints")),
+            "qos_policy_id": policy_id,
             **port_filters.of_new_network(write, body, segment.type.value),
             **isolation.of_new_network(body),
         }
@@ -87,6 +91,7 @@ def change(write: Write, network_id: str, changes: Mapping[str, object], if_matc
     if "mtu" in changes:
         values["mtu"] = mtu = _mtu(write, changes, row.type, row.physical_network)
         _refuse_too_small(write, network_id, mtu)
+    values.update(qos.changed(write, row.qos_policy_id, changes))
     if row.shared and values.get("shared") is False:
         _refuse_unsharing(write, row)
     if values.get("shared") and not row.shared:

@@ -17,6 +17,7 @@ from sdnctl.model.host import Host, HostFacts
 from sdnctl.model.ids import Ofport
 from sdnctl.model.network import Network, Subnet
 from sdnctl.model.port import Port
+from sdnctl.model.qos import QosPolicy
 from sdnctl.model.security import AddressGroup, Direction, SecurityGroup
 
 
@@ -87,6 +88,7 @@ class Cloud:
     ports: dict[str, Port] = field(default_factory=dict)
     groups: dict[str, SecurityGroup] = field(default_factory=dict)
     address_groups: dict[str, AddressGroup] = field(default_factory=dict)
+    qos_policies: dict[str, QosPolicy] = field(default_factory=dict)
     facts: dict[str, HostFacts] = field(default_factory=dict)
     """What each host's OVSDB said last."""
     bindings: dict[str, Binding] = field(default_factory=dict)

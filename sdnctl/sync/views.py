@@ -14,7 +14,8 @@ from sdnctl.apps import leases
 from sdnctl.model.addresses import link_local, sources_of
 from sdnctl.model.ids import GroupKey, Ofport
 from sdnctl.model.network import Network, NetworkType
-from sdnctl.model.port import DHCP_OWNER, Port
+from sdnctl.model.port import DHCP_OWNER, NETWORK_OWNERS, Port
+from sdnctl.model.qos import UNLIMITED, QosLimits
 from sdnctl.model.security import AddressGroup, Established
 from sdnctl.model.views import (
     Clause,
@@ -27,6 +28,7 @@ from sdnctl.model.views import (
     HostView,
     LocalPort,
     Member,
+    Metered,
     Neighbour,
     NetworkView,
     ServiceMac,
@@ -106,7 +108,6 @@ def view(cloud: Cloud, host_id: str, unit: Unit) -> View | None:
             if not chunk:
                 return None
             open_ones = (ofport for ofport, port_id in chunk.items() if port_id in index.open_ports)
-            filtered = tuple(_filtered(cloud, host_id, chunk))
             services = (
                 ofport
                 for ofport, port_id in chunk.items()
@@ -117,8 +118,9 @@ def view(cloud: Cloud, host_id: str, unit: Unit) -> View | None:
                 unit.number,
                 tuple(sorted(chunk)),
                 tuple(sorted(open_ones)),
-                filtered,
+                tuple(_filtered(cloud, host_id, chunk)),
                 tuple(sorted(services)),
+                tuple(_metered(cloud, host_id, chunk)),
             )
         case UnitKind.MEMBER:
             return _member(cloud, host_id, network, index, unit.number)
@@ -180,6 +182,7 @@ def _local_port(cloud: Cloud, host_id: str, port_id: str) -> LocalPort | None:
         lease(cloud, port_id) is not None,
         _filtering(cloud, port_id),
         tuple(sorted(cloud.groups[one].key for one in served.groups if one in cloud.groups)),
+        _limits(cloud, port_id),
     )
 
 
@@ -198,6 +201,24 @@ def _filtered(cloud: Cloud, host_id: str, ofports: Iterable[Ofport]) -> Iterator
         filtering = _filtering(cloud, port_id) if port_id else Filtering.NONE
         if port_id and filtering:
             yield Filtered(ofport, cloud.ports[port_id].key, filtering)
+
+
+def _limits(cloud: Cloud, port_id: str) -> QosLimits:
+    """What a port is held to: by its own policy, or else by its network's, unless it is the network's itself."""
+    port = cloud.ports[port_id]
+    policy_id = port.qos_policy_id
+    if policy_id is None and not port.device_owner.startswith(NETWORK_OWNERS):
+        policy_id = cloud.networks[port.network_id].qos_policy_id
+    policy = cloud.qos_policies.get(policy_id) if policy_id else None
+    return policy.limits if policy else UNLIMITED
+
+
+def _metered(cloud: Cloud, host_id: str, ofports: Iterable[Ofport]) -> Iterator[Metered]:
+    """Which of a host's ofports are ports that may receive only so much."""
+    for ofport in sorted(ofports):
+        port_id = cloud.at_ofport[host_id].get(ofport)
+        if port_id and _limits(cloud, port_id).limits_receiving:
+            yield Metered(ofport, cloud.ports[port_id].key)
 
 
 def _group_view(cloud: Cloud, group_id: str) -> GroupView | None:

@@ -25,6 +25,7 @@ from sdnctl.model.host import Host, HostFacts
 from sdnctl.model.ids import Revision
 from sdnctl.model.network import Network, Subnet
 from sdnctl.model.port import DHCP_OWNER, Port
+from sdnctl.model.qos import QosPolicy
 from sdnctl.model.security import AddressGroup, Established, SecurityGroup
 from sdnctl.model.views import CHUNK
 from sdnctl.sync import views
@@ -60,6 +61,10 @@ class World:
         """security or address group -> the security groups whose rules name it."""
         self._ports_with: dict[str, set[str]] = defaultdict(set)
         """security group -> ports that have it, served or not."""
+        self._held_ports: dict[str, set[str]] = defaultdict(set)
+        """QoS policy -> ports that have it themselves, served or not."""
+        self._held_networks: dict[str, set[str]] = defaultdict(set)
+        """QoS policy -> networks that have it."""
         self._ports_of: dict[str, set[str]] = defaultdict(set)
         self._by_key: dict[tuple[str, int], str] = {}
         self._dirty: dict[str, dict[Unit, Revision]] = defaultdict(dict)
@@ -97,8 +102,11 @@ class World:
         self.networks[network.id] = network
         self._by_key["network", network.key] = network.id
         self._forget_leases(network.id)
+        self._hold(self._held_networks, network.id, old.qos_policy_id if old else None, network.qos_policy_id)
         if old is None or old.admin_state_up != network.admin_state_up:
             self._reindex(self._ports_of[network.id])
+        elif old.qos_policy_id != network.qos_policy_id:
+            self._limits_changed(self._ports_of[network.id])
         if old is not None and old.client_isolation != network.client_isolation:
             self._isolation_changed(network.id)
 
@@ -107,6 +115,7 @@ class World:
         network = self.networks.pop(network_id, None)
         if network is not None:
             del self._by_key["network", network.key]
+            self._hold(self._held_networks, network_id, network.qos_policy_id, None)
             self._forget_leases(network_id)
             self._reindex(self._ports_of[network_id])
 
@@ -137,6 +146,7 @@ class World:
             self._ports_with[group_id].discard(port.id)
         for group_id in port.security_groups:
             self._ports_with[group_id].add(port.id)
+        self._hold(self._held_ports, port.id, old.qos_policy_id if old else None, port.qos_policy_id)
         self._plug_changed(old, port)
         self._service_changed(old, port)
         if DHCP_OWNER in (port.device_owner, old.device_owner if old else ""):
@@ -158,6 +168,7 @@ class World:
             self._ports_with[group_id].discard(port_id)
             if not self._ports_with[group_id]:
                 del self._ports_with[group_id]
+        self._hold(self._held_ports, port_id, port.qos_policy_id, None)
         self._plug_changed(port, None)
         self._service_changed(port, None)
         if port.device_owner == DHCP_OWNER:
@@ -191,6 +202,18 @@ class World:
         """An address group was removed."""
         if self.address_groups.pop(group_id, None) is not None:
             self._remote_changed(group_id)
+
+    def put_policy(self, policy: QosPolicy) -> None:
+        """A QoS policy or one of its rules was added or changed."""
+        old = self.cloud.qos_policies.get(policy.id)
+        self.cloud.qos_policies[policy.id] = policy
+        if old is None or old.rules != policy.rules:
+            self._policy_changed(policy.id)
+
+    def remove_policy(self, policy_id: str) -> None:
+        """A QoS policy was removed. Should something still have it, that limits nothing."""
+        if self.cloud.qos_policies.pop(policy_id, None) is not None:
+            self._policy_changed(policy_id)
 
     # --- facts --------------------------------------------------------------------------------------------------
 
@@ -476,6 +499,32 @@ class World:
     def _forget_leases(self, network_id: str) -> None:
         for port_id in self._ports_of[network_id]:
             self.cloud.leases.pop(port_id, None)
+
+    # --- quality of service -------------------------------------------------------------------------------------
+
+    @staticmethod
+    def _hold(holders: dict[str, set[str]], holder: str, old: str | None, new: str | None) -> None:
+        """A port or network has another policy than before."""
+        if old is not None and old in holders:
+            holders[old].discard(holder)
+            if not holders[old]:
+                del holders[old]
+        if new is not None:
+            holders[new].add(holder)
+
+    def _policy_changed(self, policy_id: str) -> None:
+        self._limits_changed(self._held_ports.get(policy_id, ()))
+        for network_id in self._held_networks.get(policy_id, ()):
+            self._limits_changed(self._ports_of[network_id])
+
+    def _limits_changed(self, port_ids: Iterable[str]) -> None:
+        """What ports are held to may have changed: that is in their own flows, and in how copies come to them."""
+        for port_id in port_ids:
+            served = self.cloud.served.get(port_id)
+            if served is not None and served.binding is not None and served.binding.ofport is not None:
+                host_id, ofport = served.binding.host_id, served.binding.ofport
+                self._mark(host_id, Unit(UnitKind.PORT, port_id))
+                self._mark(host_id, Unit(UnitKind.CHUNK, served.network_id, ofport // CHUNK))
 
     # --- security groups ----------------------------------------------------------------------------------------
 

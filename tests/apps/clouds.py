@@ -13,6 +13,7 @@ from sdnctl.model.addresses import IPV4_MASK, IPV6_MASK, link_local
 from sdnctl.model.filters import ALL, Filters
 from sdnctl.model.ids import GroupKey, HostKey, NetworkKey, Ofport, PortKey
 from sdnctl.model.network import NetworkType
+from sdnctl.model.qos import UNLIMITED, QosLimits
 from sdnctl.model.views import (
     CHUNK,
     Clause,
@@ -23,6 +24,7 @@ from sdnctl.model.views import (
     HostView,
     LocalPort,
     Member,
+    Metered,
     Neighbour,
     NetworkView,
     ServiceMac,
@@ -66,6 +68,7 @@ class Guest:
     stateful: bool = True
     service: bool = False
     """It is a service port."""
+    qos: QosLimits = UNLIMITED
 
     @property
     def is_open(self) -> bool:
@@ -109,6 +112,7 @@ class Guest:
             self.dhcp,
             self.filtering,
             tuple(map(GroupKey, self.groups)) if self.filtering else (),
+            self.qos,
         )
 
     def neighbour(self) -> Neighbour:
@@ -200,6 +204,11 @@ class Cloud:
                     Ofport(guest.number)
                     for guest in sorted(self.on(host, net), key=lambda one: one.number)
                     if guest.number // CHUNK == number and guest.service and net.isolated
+                ),
+                tuple(
+                    Metered(Ofport(guest.number), PortKey(guest.number))
+                    for guest in sorted(self.on(host, net), key=lambda one: one.number)
+                    if guest.number // CHUNK == number and guest.qos.limits_receiving
                 ),
             )
         owners: dict[int, list[Guest]] = {}

@@ -26,6 +26,7 @@ def made(cloud: Cloud) -> dict[str, Object]:
         "security_group": group,
         "security_group_rule": cloud.create("security_group_rule", ADMIN, **rule),
         "address_group": cloud.create("address_group", ADMIN),
+        "qos_policy": cloud.create("qos_policy", ADMIN),
         "security_event": {"id": event().id},
         "network": network,
         "subnet": cloud.subnet(network, ctx=ADMIN),
