@@ -317,14 +317,21 @@ class Guest(Machine):
             worker.stop()
             raise
 
-    def iperf(self, other: Guest, *, udp: str = "", seconds: int = 2, reverse: bool = False, version: int = 4) -> float:
-        """Throughput to `other` in Mbit/s as the receiver counts it; `udp` is the rate to send at, e.g. `50M`."""
+    def iperf(
+        self, other: Guest, *, udp: str = "", size: int = 0, seconds: int = 2, reverse: bool = False, version: int = 4
+    ) -> float:
+        """Throughput to `other` in Mbit/s as the receiver counts it.
+
+        `udp` is the rate to send at, e.g. `50M`; `size` bytes are in one write, or datagram.
+        """
         port = "5201"
         server = other.start("iperf3", "-s", "-1", "-p", port, log="iperf3.log")
         other.script(f"until ss -Hltn 'sport = :{port}' | grep -q .; do sleep 0.01; done")
         argv = ["iperf3", "-c", other.address(version), "-p", port, "-t", str(seconds), "-J"]
         if udp:
             argv += ["-u", "-b", udp]
+        if size:
+            argv += ["-l", str(size)]
         if reverse:
             argv += ["-R"]
         try:

@@ -69,15 +69,15 @@ def _decode_bulk(text: str) -> object:
 def items(resource: Resource, body: object) -> tuple[list[object], bool]:
     """The object or objects a POST or PUT carries, and whether it was a list of them."""
     if not isinstance(body, dict) or len(body) != 1:
-        raise bad_request(f"The body must be an object with one key, '{resource.name}'.")
-    if resource.name in body:
-        return [body[resource.name]], False
+        raise bad_request(f"The body must be an object with one key, '{resource.key}'.")
+    if resource.key in body:
+        return [body[resource.key]], False
     if resource.collection in body:
         several = body[resource.collection]
         if not isinstance(several, list) or not several:
-            raise bad_request(f"'{resource.collection}' must be a list with at least one {resource.name} in it.")
+            raise bad_request(f"'{resource.collection}' must be a list with at least one {resource.key} in it.")
         return several, True
-    raise bad_request(f"The body has no key '{resource.name}', but {next(iter(body))!r}.")
+    raise bad_request(f"The body has no key '{resource.key}', but {next(iter(body))!r}.")
 
 
 def created(resource: Resource, item: object, context: Context) -> Object:

@@ -22,7 +22,7 @@ def resources(call: Call) -> Reply:
         {
             "resources": [
                 {
-                    "name": resource.name,
+                    "name": resource.key,
                     "collection": resource.collection,
                     "links": [{"rel": "self", "href": f"{call.url}/v2.0/{resource.path}"}],
                 }

@@ -65,6 +65,16 @@ EXTENSIONS: Final = (
     ),
     Extension("address-group", "Address group", "Named sets of prefixes: /v2.0/address-groups."),
     Extension("port-security-groups-filtering", "Port filtering on security groups", "?security_groups=ID on ports."),
+    Extension("qos", "Quality of Service", "Policies of rules for ports and networks: /v2.0/qos/policies."),
+    Extension("qos-bw-limit-direction", "Direction for QoS bandwidth limit rule", "direction of bandwidth limits."),
+    Extension("qos-default", "QoS default policy", "is_default of policies: what new networks of a project get."),
+    Extension("qos-port-network-policy", "QoS Port Network Policy", "qos_network_policy_id of ports."),
+    Extension(
+        "qos-pps", "QoS packet rate limit", "Packet rate limits: /v2.0/qos/policies/{id}/packet_rate_limit_rules."
+    ),
+    Extension("qos-rule-type-details", "Details of QoS rule types", "/v2.0/qos/rule-types/{type}."),
+    Extension("qos-rule-type-filter", "QoS rule type filter: all_rules and all_supported", "Filters of rule types."),
+    Extension("qos-rules-alias", "Ability to enable shortcuts for QoS rules", "/v2.0/qos/alias-...-rules/{id}."),
     Extension("extra_dhcp_opt", "Neutron Extra DHCP options", "DHCP options of a port."),
     Extension("binding", "Port Binding", "Where a port is: binding:*."),
     # --- our own
@@ -74,6 +84,7 @@ EXTENSIONS: Final = (
     Extension("sdnctl-plug", "Plug", "sdnctl makes and removes ports' interfaces: /v2.0/ports/{id}/plug, /unplug."),
     Extension("sdnctl-dns", "Names told to guests", "dns_domain of networks and dns_name of ports."),
     Extension("sdnctl-security-filters", "Security filters", "Filters of port security, one by one."),
+    Extension("sdnctl-client-isolation", "Client isolation", "client_isolation and service_ports of networks."),
     Extension("sdnctl-established", "Established connections", "Whether connections outlive their rule: established."),
     Extension("sdnctl-host-check", "Host check", "What a host has and lacks: /v2.0/hosts/{id}/check."),
     Extension("sdnctl-flows", "Flows", "Flows of a host and what they are for: /v2.0/hosts/{id}/flows, /v2.0/explain."),

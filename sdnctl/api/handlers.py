@@ -8,23 +8,28 @@ Rule 2: nothing here knows a resource by name. What only one resource can do is 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sdnctl import runtime
 from sdnctl.api import bodies, queries, semantics
 from sdnctl.api.answers import Reply, Viewer, viewer
 from sdnctl.api.call import Call
 from sdnctl.api.errors import bad_request
-from sdnctl.api.resources import TAGS, WRITERS, Action, Resource, allowed
+from sdnctl.api.resources import TAGS, Action, Resource, allowed
 from sdnctl.errors import ForbiddenError, InvalidError, NotFoundError
 from sdnctl.model.request import Object, Query, Written
 
 
 def list_all(resource: Resource, call: Call) -> Reply:
     _check_collection(resource, call)
+    within = _within(resource, call)
     asked = queries.listing(resource, call.parameters)
-    page = call.repository.list(call.context, resource.name, asked.query)
+    query = replace(asked.query, filters=(*asked.query.filters, *((name, (value,)) for name, value in within.items())))
+    page = call.repository.list(call.context, resource.name, query)
     shown = _viewer(call, resource).show_all(semantics.live(call, resource, page), asked.fields)
     body: Object = {resource.collection: shown}
-    links = queries.page_links(f"{call.url}/v2.0/{resource.path}", call.parameters, asked.query, page)
+    path = resource.path.format(**within)
+    links = queries.page_links(f"{call.url}/v2.0/{path}", call.parameters, asked.query, page)
     if links:
         body[f"{resource.collection}_links"] = links
     return Reply(200, body)
@@ -32,10 +37,11 @@ def list_all(resource: Resource, call: Call) -> Reply:
 
 def create(resource: Resource, call: Call) -> Reply:
     _check_collection(resource, call)
-    if not allowed(WRITERS, call.context.roles):
+    within = _within(resource, call)
+    if not allowed(resource.written_by, call.context.roles):
         raise _read_only(resource)
     items, several = bodies.items(resource, call.body())
-    values = [bodies.created(resource, item, call.context) for item in runtime.in_slices(items)]
+    values = [{**bodies.created(resource, item, call.context), **within} for item in runtime.in_slices(items)]
     written = call.repository.create(call.context, resource.name, values)
     return _written(call, resource, written, 201, several=several)
 
@@ -45,14 +51,14 @@ def show(resource: Resource, call: Call) -> Reply:
     item = _get(call, resource, object_id)
     fields = queries.fields(call.parameters)
     [shown] = _viewer(call, resource).show_all(semantics.live(call, resource, [item]), fields)
-    return Reply(200, {resource.name: shown})
+    return Reply(200, {resource.key: shown})
 
 
 def change(resource: Resource, call: Call) -> Reply:
     object_id = _writable_item(resource, call)
     items, several = bodies.items(resource, call.body())
     if several:
-        raise bad_request(f"A PUT changes one {resource.name}; send it as '{resource.name}'.")
+        raise bad_request(f"A PUT changes one {resource.title}; send it as '{resource.key}'.")
     try:
         changes = bodies.changed(resource, items[0], call.context)
     except ForbiddenError:
@@ -159,14 +165,26 @@ def _item(resource: Resource, call: Call) -> str:
     if not allowed(resource.used_by, call.context.roles):
         raise _not_found(resource, object_id)
     try:
-        return str(resource.by_name["id"].type.parse(object_id, "id"))
+        item = str(resource.by_name["id"].type.parse(object_id, "id"))
     except InvalidError:
         raise _not_found(resource, object_id) from None
+    within = _within(resource, call)
+    if within and not within.items() <= _get(call, resource, item).items():
+        raise _not_found(resource, object_id)
+    return item
+
+
+def _within(resource: Resource, call: Call) -> dict[str, str]:
+    """Of what the path says objects are parts: the parent's id, whom the caller sees. Nothing for other resources."""
+    if resource.parent is None:
+        return {}
+    parent_id = call.names[resource.parent_id]
+    return {resource.parent_id: str(_get(call, resource.parent, parent_id)["id"])}
 
 
 def _writable_item(resource: Resource, call: Call) -> str:
     object_id = _item(resource, call)
-    if not allowed(WRITERS, call.context.roles):
+    if not allowed(resource.written_by, call.context.roles):
         _get(call, resource, object_id)
         raise _read_only(resource)
     return object_id
@@ -185,7 +203,8 @@ def _not_found(resource: Resource, object_id: str) -> NotFoundError:
 
 
 def _read_only(resource: Resource) -> ForbiddenError:
-    return ForbiddenError(f"A {resource.name} may be changed by the role {' or '.join(sorted(WRITERS))} only.")
+    roles = " or ".join(sorted(resource.written_by))
+    return ForbiddenError(f"A {resource.title} may be changed by the role {roles} only.")
 
 
 def _get(call: Call, resource: Resource, object_id: str) -> Object:
@@ -201,7 +220,7 @@ def _written(call: Call, resource: Resource, written: Written, status: int, *, s
 
     def body(items: list[Object]) -> Object:
         shown = _viewer(call, resource).show_all(semantics.live(call, resource, items))
-        return {resource.collection: shown} if several else {resource.name: shown[0]}
+        return {resource.collection: shown} if several else {resource.key: shown[0]}
 
     def again() -> Object:
         ids = tuple(str(item["id"]) for item in written.objects)

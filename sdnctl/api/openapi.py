@@ -10,7 +10,7 @@ from typing import Final
 from sdnctl import __version__
 from sdnctl.api.attributes import ListOf, OrNull, Schema, Type
 from sdnctl.api.extensions import EXTENSIONS
-from sdnctl.api.resources import EVERYONE, RESOURCES, SYNONYMS, Attribute, Default, May, Resource
+from sdnctl.api.resources import EVERYONE, PARTS, RESOURCES, SYNONYMS, Attribute, Default, May, Resource
 from sdnctl.api.routes import Route
 
 _ERRORS: Final[Mapping[int, str]] = {
@@ -40,7 +40,7 @@ def document(routes: Iterable[Route]) -> Schema:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "security": [{"token": []}],
-        "tags": [{"name": resource.collection, "description": resource.help} for resource in RESOURCES],
+        "tags": [{"name": resource.collection, "description": resource.help} for resource in (*RESOURCES, *PARTS)],
         "paths": paths,
         "components": {
             "securitySchemes": {"token": {"type": "apiKey", "in": "header", "name": "X-Auth-Token"}},
@@ -52,7 +52,7 @@ def document(routes: Iterable[Route]) -> Schema:
 
 
 def _schemas() -> Iterable[tuple[str, Schema]]:
-    for resource in RESOURCES:
+    for resource in (*RESOURCES, *PARTS):
         yield resource.name, _shown(resource)
         yield f"{resource.name}-create", _sent(resource, May.CREATE)
         if resource.names(May.UPDATE):
@@ -132,7 +132,7 @@ def _operation(route: Route) -> Schema:
     if route.public:
         operation["security"] = []
     if route.resource is not None:
-        operation["tags"] = [route.resource.collection]
+        operation["tags"] = [route.resource.collection.removeprefix("alias_")]
     body = _body(route)
     if body is not None:
         operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": body}}}
@@ -199,11 +199,11 @@ def _body(route: Route) -> Schema | None:
     if route.path.endswith("/tags"):
         return _object({"tags": resource.by_name["tags"].type.schema()})
     if route.method == "PUT":
-        return _object({resource.name: _ref(f"{resource.name}-update")})
+        return _object({resource.key: _ref(f"{resource.name}-update")})
     one = _ref(f"{resource.name}-create")
     return {
         "oneOf": [
-            _object({resource.name: one}),
+            _object({resource.key: one}),
             _object({resource.collection: {"type": "array", "items": one, "minItems": 1}}),
         ]
     }
@@ -219,7 +219,7 @@ def _success(route: Route) -> Schema:
         body = _object({"tags": resource.by_name["tags"].type.schema()})
     elif resource is not None and not (route.action and route.method == "GET"):
         one = _ref(resource.name)
-        body = _object({resource.name: one})
+        body = _object({resource.key: one})
         if route.path.endswith(resource.path):
             several = _object({resource.collection: {"type": "array", "items": one}})
             body = several if route.method == "GET" else {"oneOf": [body, several]}

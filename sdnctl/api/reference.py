@@ -7,7 +7,19 @@ from collections.abc import Iterator
 from typing import Final
 
 from sdnctl.api.extensions import EXTENSIONS
-from sdnctl.api.resources import EVERYONE, RESOURCES, Action, Attribute, Default, May, Resource, Roles
+from sdnctl.api.resources import (
+    EVERYONE,
+    RESOURCES,
+    WRITERS,
+    Action,
+    Attribute,
+    Default,
+    May,
+    Resource,
+    Roles,
+    alias_of,
+    parts_of,
+)
 from sdnctl.api.routes import ROUTES
 
 _INTRODUCTION: Final = """\
@@ -37,7 +49,8 @@ def page() -> str:
     lines = [_INTRODUCTION, "", "## Paths", "", "| method | path | |", "|---|---|---|"]
     lines += [f"| {method} | `{path}` | {text} |" for method, path, text in _paths()]
     for resource in RESOURCES:
-        lines += ["", *_section(resource)]
+        for one in (resource, *parts_of(resource)):
+            lines += ["", *_section(one)]
     lines += ["", "## Extensions", "", "What `GET /v2.0/extensions` lists.", "", "| alias | |", "|---|---|"]
     lines += [f"| `{extension.alias}` | {extension.description} |" for extension in EXTENSIONS]
     return "\n".join(lines) + "\n"
@@ -58,7 +71,13 @@ def _paths() -> Iterator[tuple[str, str, str]]:
 def _section(resource: Resource) -> Iterator[str]:
     yield f"## {resource.collection}"
     yield ""
-    yield resource.help if resource.used_by is EVERYONE else f"{resource.help} For {_named(resource.used_by)} only."
+    text = resource.help if resource.used_by is EVERYONE else f"{resource.help} For {_named(resource.used_by)} only."
+    if resource.path != resource.collection:
+        text += f" Path: `/v2.0/{resource.path}`; in bodies `{resource.key}`."
+    if resource.parent is not None:
+        alias = alias_of(resource)
+        text += f" One of them also by `/v2.0/{alias.path}/{{id}}`, in bodies `{alias.key}`."
+    yield text if resource.written_by is WRITERS else f"{text} Written by {_named(resource.written_by)}."
     yield ""
     yield "POST, PUT: it may be sent there. F: it may be a filter. S: it may be a sort key."
     yield ""

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from sdnctl.api.attributes import (
@@ -148,6 +148,16 @@ class Resource:
     """It has the sub-resource `tags`."""
     error: str = ""
     """What starts the types of its errors: `Network` in `NetworkNotFound`."""
+    key: str = ""
+    """The key of bodies, where it is not the name."""
+    below: str = ""
+    """Where its path begins, below the version: `qos/`."""
+    written_by: Roles = WRITERS
+    """Who may make, change and delete objects of it."""
+    parent: Resource | None = None
+    """Its objects are parts of objects of that one: their path is below the parent's, and goes with it."""
+    parent_id: str = ""
+    """The parent's id: a variable part of the path, and an attribute of what the repository keeps."""
     by_name: Mapping[str, Attribute] = field(init=False, repr=False, compare=False)
     """The attributes by name, synonyms among them."""
 
@@ -157,11 +167,17 @@ class Resource:
             raise ValueError(f"{self.name}: an attribute stands twice in the table")
         by_name.update({old: by_name[right] for old, right in SYNONYMS.items() if right in by_name})
         object.__setattr__(self, "by_name", by_name)
+        object.__setattr__(self, "key", self.key or self.name)
 
     @property
     def path(self) -> str:
-        """The collection's path below the version: bodies have underscores where paths have dashes."""
-        return self.collection.replace("_", "-")
+        """The collection's path below the version: bodies have underscores where paths have dashes.
+
+        Paths of parts have underscores too.
+        """
+        if self.parent is not None:
+            return f"{self.parent.path}/{{{self.parent_id}}}/{self.collection}"
+        return self.below + self.collection.replace("_", "-")
 
     @property
     def title(self) -> str:
@@ -345,7 +361,31 @@ NETWORK: Final = Resource(
             "What new ports of the network get as theirs; default: all on.",
             alias="sdnctl-security-filters",
         ),
+        Attribute(
+            "client_isolation",
+            Boolean(),
+            EDIT | FILTER,
+            "Ports reach the network's service ports and nobody else.",
+            default=False,
+            alias="sdnctl-client-isolation",
+        ),
+        Attribute(
+            "service_ports",
+            ListOf(Uuid(), longest=256, unique=True),
+            EDIT,
+            "Ports that all reach where clients are isolated; a PUT replaces the list. A machine outside of sdnctl is "
+            "one by a port with its MAC address that is never plugged.",
+            default=[],
+            alias="sdnctl-client-isolation",
+        ),
         Attribute("dns_domain", DNS_DOMAIN, EDIT, "Domain told to guests.", default="", alias="sdnctl-dns"),
+        Attribute(
+            "qos_policy_id",
+            OrNull(Uuid()),
+            EDIT,
+            "The QoS policy of its ports that have none themselves; null: none; default: the project's default policy.",
+            alias="qos",
+        ),
         *STANDARD,
     ),
 )
@@ -513,6 +553,13 @@ PORT: Final = Resource(
             alias="sdnctl-security-filters",
         ),
         Attribute(
+            "is_service_port",
+            Boolean(),
+            FILTER,
+            "It is among the service_ports of its network.",
+            alias="sdnctl-client-isolation",
+        ),
+        Attribute(
             "security_groups",
             OrNull(ListOf(Uuid(), longest=64)),
             EDIT | FILTER,
@@ -526,6 +573,14 @@ PORT: Final = Resource(
             "DHCP options by name or number; a PUT merges by name and version.",
             default=[],
             alias="extra_dhcp_opt",
+        ),
+        Attribute("qos_policy_id", OrNull(Uuid()), EDIT, "Its QoS policy.", default=None, alias="qos"),
+        Attribute(
+            "qos_network_policy_id",
+            OrNull(Uuid()),
+            READ_ONLY,
+            "Its network's QoS policy, which holds where it has none itself.",
+            alias="qos-port-network-policy",
         ),
         Attribute("dns_name", DNS_NAME, EDIT, "Host name told to the guest.", default="", alias="sdnctl-dns"),
         Attribute(
@@ -724,6 +779,111 @@ ADDRESS_GROUP: Final = Resource(
     ),
 )
 
+# --------------------------------------------------------------------------------------------------- quality of service
+
+DIRECTION: Final = Choice(("egress", "ingress"))
+DSCP: Final = Choice((0, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30, 32, 34, 36, 38, 40, 44, 46, 48, 56))
+
+QOS_POLICY: Final = Resource(
+    "qos_policy",
+    "policies",
+    "A set of rules for ports: how much they may send and receive, and how their packets are marked.",
+    error="QosPolicy",
+    key="policy",
+    below="qos/",
+    written_by=MANAGERS,
+    attributes=(
+        ID,
+        Attribute("name", NAME, EDIT | FIND, "A name for people; need not be unique.", default="", alias="qos"),
+        OWNER,
+        Attribute(
+            "shared",
+            Boolean(),
+            EDIT | FILTER,
+            "Every project may use it.",
+            default=False,
+            set_by=ADMIN,
+            alias="qos",
+        ),
+        Attribute(
+            "is_default",
+            Boolean(),
+            EDIT | FILTER,
+            "New networks of the project have it unless they say otherwise; one of a project.",
+            default=False,
+            alias="qos-default",
+        ),
+        Attribute("rules", Json(), READ_ONLY, "Its rules, whole, each with its type.", alias="qos"),
+        *STANDARD,
+    ),
+)
+
+_DIRECTION: Final = Attribute(
+    "direction",
+    DIRECTION,
+    EDIT,
+    "egress: from the port; ingress: to the port.",
+    "egress",
+    alias="qos-bw-limit-direction",
+)
+
+
+def _rules(name: str, help_text: str, *attributes: Attribute) -> Resource:
+    """Rules of one type of QoS policies."""
+    return Resource(
+        name,
+        f"{name}s",
+        help_text,
+        (ID, *attributes),
+        tagged=False,
+        error="QosRule",
+        written_by=MANAGERS,
+        parent=QOS_POLICY,
+        parent_id="qos_policy_id",
+    )
+
+
+BANDWIDTH_LIMIT_RULE: Final = _rules(
+    "bandwidth_limit_rule",
+    "How many bits of frames may pass.",
+    Attribute("max_kbps", Integer(), EDIT | FIND, "Kilobits per second; 0: no limit.", default=REQUIRED, alias="qos"),
+    Attribute(
+        "max_burst_kbps",
+        Integer(),
+        EDIT | FIND,
+        "Kilobits that may pass at once; 0: what the rate lets pass in 0.2 s. At least 100 are meant.",
+        default=0,
+        alias="qos",
+    ),
+    _DIRECTION,
+)
+PACKET_RATE_LIMIT_RULE: Final = _rules(
+    "packet_rate_limit_rule",
+    "How many packets may pass.",
+    Attribute(
+        "max_kpps",
+        Integer(),
+        EDIT | FIND,
+        "Thousands of packets per second; 0: no limit.",
+        default=REQUIRED,
+        alias="qos-pps",
+    ),
+    Attribute(
+        "max_burst_kpps",
+        Integer(),
+        EDIT | FIND,
+        "Thousands of packets that may pass at once; 0: what the rate lets pass in 0.2 s.",
+        default=0,
+        alias="qos-pps",
+    ),
+    replace(_DIRECTION, may=EDIT | FIND, alias="qos-pps"),
+)
+DSCP_MARKING_RULE: Final = _rules(
+    "dscp_marking_rule",
+    "What IP packets from the port are marked with.",
+    Attribute("dscp_mark", DSCP, EDIT | FIND, "The DSCP value.", default=REQUIRED, alias="qos"),
+)
+
 # ------------------------------------------------------------------------------- our own: hosts, projects, tokens
 
 HOST: Final = Resource(
@@ -835,11 +995,35 @@ RESOURCES: Final = (
     SECURITY_GROUP,
     SECURITY_GROUP_RULE,
     ADDRESS_GROUP,
+    QOS_POLICY,
     HOST,
     PROJECT,
     TOKEN,
 )
 """All resources, in the order in which documents and helps list them."""
 
+PARTS: Final = (BANDWIDTH_LIMIT_RULE, PACKET_RATE_LIMIT_RULE, DSCP_MARKING_RULE)
+"""Resources whose objects are parts of others."""
+
+
+def parts_of(resource: Resource) -> tuple[Resource, ...]:
+    """What its objects have as parts."""
+    return tuple(part for part in PARTS if part.parent is resource)
+
+
+def alias_of(part: Resource) -> Resource:
+    """The same parts, one by one, without the parent in their path: `alias-...` beside it."""
+    if part.parent is None:
+        raise ValueError(f"{part.name} is part of nothing")
+    return replace(
+        part,
+        collection=f"alias_{part.collection}",
+        key=f"alias_{part.key}",
+        below=part.parent.below,
+        parent=None,
+        parent_id="",
+    )
+
+
 BY_COLLECTION: Final[Mapping[str, Resource]] = {resource.collection: resource for resource in RESOURCES}
-BY_NAME: Final[Mapping[str, Resource]] = {resource.name: resource for resource in RESOURCES}
+BY_NAME: Final[Mapping[str, Resource]] = {resource.name: resource for resource in (*RESOURCES, *PARTS)}

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from sdnctl.api import discovery, handlers
+from sdnctl.api import discovery, handlers, qos
 from sdnctl.api.answers import Reply
 from sdnctl.api.call import Call, Handler
 from sdnctl.api.errors import method_not_allowed, not_found_here
-from sdnctl.api.resources import RESOURCES, Action, May, Resource
+from sdnctl.api.resources import PARTS, RESOURCES, Action, May, Resource, alias_of, parts_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,8 @@ def _routes_of(resource: Resource) -> Iterator[Route]:
     if resource.names(May.UPDATE):
         yield row("PUT", item, handlers.change, f"Change {a}.")
     yield row("DELETE", item, handlers.delete, f"Delete {a}.")
+    for part in parts_of(resource):
+        yield from _routes_of(part)
     if resource.tagged:
         yield row("GET", f"{item}/tags", handlers.list_tags, f"Tags of {a}.")
         yield row("PUT", f"{item}/tags", handlers.replace_tags, f"Replace the tags of {a}.")
@@ -67,6 +69,11 @@ def _routes_of(resource: Resource) -> Iterator[Route]:
         )
 
 
+def _routes_of_alias(resource: Resource) -> Iterator[Route]:
+    """The rows of parts that are reached without their parent: what concerns one of them."""
+    yield from (route for route in _routes_of(resource) if route.path.endswith("/{id}"))
+
+
 ROUTES: Final = (
     Route("GET", "/", discovery.versions, "Versions of the API.", public=True),
     Route("GET", "/v2.0", discovery.resources, "Resources of the API."),
@@ -74,6 +81,14 @@ ROUTES: Final = (
     Route("GET", "/v2.0/extensions/{alias}", discovery.show_extension, "One extension."),
     Route("GET", "/v2.0/explain", discovery.explain, "Whose a flow is and what it does, by cookie or text."),
     *(route for resource in RESOURCES for route in _routes_of(resource)),
+    *(route for part in PARTS for route in _routes_of_alias(alias_of(part))),
+    Route("GET", "/v2.0/qos/rule-types", qos.list_types, "List the types of QoS rules."),
+    Route("GET", "/v2.0/qos/rule-types/{type}", qos.show_type, "Show what QoS rules of a type take."),
+    *(
+        Route(method, f"/v2.0/qos/policies/{{qos_policy_id}}/{name}_rules", partial(qos.refuse_type, name), "Refused.")
+        for name in qos.UNBUILT
+        for method in ("GET", "POST")
+    ),
 )
 
 
@@ -82,7 +97,7 @@ class _Node:
     """A place in the tree of paths."""
 
     literal: dict[str, _Node] = field(default_factory=dict)
-    variable: tuple[str, _Node] | None = None
+    variable: _Node | None = None
     by_method: dict[str, Route] = field(default_factory=dict)
 
 
@@ -98,21 +113,21 @@ class Router:
                     node = node.literal.setdefault(part, _Node())
                     continue
                 if node.variable is None:
-                    node.variable = (part[1:-1], _Node())
-                node = node.variable[1]
+                    node.variable = _Node()
+                node = node.variable
             node.by_method[route.method] = route
 
     def find(self, method: str, path: str) -> tuple[Route, Mapping[str, str]]:
         """The route for a request and the variable parts of its path; NotFoundError, or HttpError 405."""
         node = self._root
-        names: dict[str, str] = {}
+        values: list[str] = []
         for part in _parts(path):
             literal = node.literal.get(part)
             if literal is not None:
                 node = literal
             elif node.variable is not None:
-                names[node.variable[0]] = part
-                node = node.variable[1]
+                values.append(part)
+                node = node.variable
             else:
                 raise not_found_here()
         if not node.by_method:
@@ -120,7 +135,8 @@ class Router:
         route = node.by_method.get(method)
         if route is None:
             raise method_not_allowed(method, sorted(node.by_method))
-        return route, names
+        names = (part[1:-1] for part in _parts(route.path) if part.startswith("{"))
+        return route, dict(zip(names, values, strict=True))
 
 
 def _parts(path: str) -> list[str]:

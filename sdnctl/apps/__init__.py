@@ -11,9 +11,11 @@ from __future__ import annotations
 from sdnctl.apps import (
     classify,
     dhcp,
+    isolation,
     meters,
     output,
     port_security,
+    qos,
     responders,
     security_groups,
     statistics,
@@ -29,6 +31,7 @@ from sdnctl.model.views import (
     Member,
     Neighbour,
     NetworkView,
+    ServiceMac,
     Station,
     TunnelPeer,
 )
@@ -47,6 +50,7 @@ __all__ = [
     "port_learned",
     "port_meters",
     "port_zone",
+    "service_mac",
     "station",
 ]
 
@@ -58,7 +62,9 @@ def host(view: HostView) -> tuple[Flow, ...]:
         *port_security.host_flows(view),
         *responders.host_flows(view),
         *dhcp.host_flows(view),
+        *qos.host_flows(view),
         *security_groups.host_flows(view),
+        *isolation.host_flows(view),
         *switching.host_flows(view),
         *output.host_flows(view),
         *statistics.host_flows(view),
@@ -77,7 +83,7 @@ def peer(view: TunnelPeer) -> tuple[Flow, ...]:
 
 def network(view: NetworkView) -> tuple[Flow, ...]:
     """What a network needs on a host that has a port of it."""
-    return (*classify.network_flows(view), *switching.network_flows(view))
+    return (*classify.network_flows(view), *isolation.network_flows(view), *switching.network_flows(view))
 
 
 def chunk(view: FloodChunk) -> tuple[Flow, ...]:
@@ -92,6 +98,7 @@ def port(view: LocalPort) -> tuple[Flow, ...]:
         *port_security.port_flows(view),
         *responders.port_flows(view),
         *dhcp.port_flows(view),
+        *qos.port_flows(view),
         *security_groups.port_flows(view),
         *output.port_flows(view),
     )
@@ -99,7 +106,7 @@ def port(view: LocalPort) -> tuple[Flow, ...]:
 
 def port_meters(view: LocalPort) -> tuple[MeterSpec, ...]:
     """The meters that `port`'s flows use."""
-    return meters.port_meters(view)
+    return (*meters.port_meters(view), *qos.port_meters(view))
 
 
 def port_zone(view: LocalPort) -> int | None:
@@ -126,6 +133,11 @@ def neighbour(view: Neighbour) -> tuple[Flow, ...]:
 def station(view: Station) -> tuple[Flow, ...]:
     """Where frames for a MAC go."""
     return tuple(switching.station_flows(view))
+
+
+def service_mac(view: ServiceMac) -> tuple[Flow, ...]:
+    """What a service port of a network with isolated clients may reach, and who reaches it."""
+    return tuple(isolation.service_flows(view))
 
 
 def group(view: GroupView) -> tuple[Flow, ...]:

@@ -8,7 +8,7 @@
     prio 740  a tag behind a tag, in SNAP, or cut off               drop TAGGED
     prio 200  untagged, from a local port                           PORT_SECURITY
     prio 200  from the tunnel, sent by a host of ours               TUNNEL
-    prio 200  from a provider bridge, with a network's tag          SWITCHING
+    prio 200  from a provider bridge, with a network's tag          ISOLATION
     prio 100  from the tunnel, sent by anybody else                 drop UNKNOWN_PEER
     prio 100  from a provider bridge, with any other tag            drop UNKNOWN_TAG
     prio  50  tagged, priority tags included                        drop TAGGED
@@ -16,7 +16,7 @@
 
     table TUNNEL                   sets NETWORK, SOURCE
     prio 200  tagged                                                drop TAGGED
-    prio 100  with a network's VNI                                  SWITCHING
+    prio 100  with a network's VNI                                  ISOLATION
     prio   0  anything else                                         drop UNKNOWN_VNI
 
 Open vSwitch reads a SNAP frame with OUI 0 as if it were Ethernet II and nothing can tell the two apart: such frames
@@ -61,7 +61,7 @@ TAG_TYPES: Final = (0x8100, 0x88A8, 0x9100)
 _TO_SECURITY: Final = Goto(Table.PORT_SECURITY)
 _TO_TUNNEL: Final = (Goto(Table.TUNNEL),)
 _OUTSIDE: Final = Load(SOURCE, FROM_UNDERLAY)
-_TO_SWITCHING: Final = Goto(Table.SWITCHING)
+_TO_ISOLATION: Final = Goto(Table.ISOLATION)
 
 
 def host_flows(view: HostView) -> Iterator[Flow]:
@@ -90,7 +90,7 @@ def peer_flows(view: TunnelPeer) -> Iterator[Flow]:
 
 def network_flows(view: NetworkView) -> Iterator[Flow]:
     cookie = Owner(App.CLASSIFY, Kind.NETWORK, view.key).cookie()
-    enter = (_OUTSIDE, Load(NETWORK, view.key), _TO_SWITCHING)
+    enter = (_OUTSIDE, Load(NETWORK, view.key), _TO_ISOLATION)
     if view.underlay_ofport is None:
         return
     match view.type:

@@ -35,6 +35,14 @@ class MeterKind(enum.IntEnum):
 
     PUNT = 0
     """What goes to the controller."""
+    FROM_BANDWIDTH = 1
+    """Bits that the port sends."""
+    FROM_PACKETS = 2
+    """Packets that it sends."""
+    TO_BANDWIDTH = 3
+    """Bits that it receives."""
+    TO_PACKETS = 4
+    """Packets that it receives."""
 
 
 def meter_id(ofport: int, kind: MeterKind) -> int:

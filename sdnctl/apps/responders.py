@@ -2,12 +2,12 @@
 """Responders: who has this address? is answered by the asker's own host, for every address of its network we know.
 
     table RESPONDERS               reads NETWORK, FROM_PORT         only frames of workloads come here
-    prio 400  solicitation from :: (duplicate address detection)    FROM_STATE
-    prio 400  solicitation without its sender's MAC                 FROM_STATE
-    prio 300  ARP request of a port for an address of its own       FROM_STATE
+    prio 400  solicitation from :: (duplicate address detection)    FROM_QOS
+    prio 400  solicitation without its sender's MAC                 FROM_QOS
+    prio 300  ARP request of a port for an address of its own       FROM_QOS
     prio 200  ARP request for a known address                       REPLY, with its MAC as sender
     prio 200  solicitation of a known address                       REPLY, with its MAC as sender
-    prio   0  anything else                                         FROM_STATE
+    prio   0  anything else                                         FROM_QOS
     (the rows of DHCP are in `dhcp.py`)
 
     table REPLY
@@ -61,7 +61,7 @@ TARGET_OPTION: Final = 2
 
 _ASKS: Final = Match().arp().arp_op(ARP_REQUEST)
 _SOLICITS: Final = Match().icmp6(SOLICITATION, 0)
-_PASS_ON: Final = (Goto(Table.FROM_STATE),)
+_PASS_ON: Final = (Goto(Table.FROM_QOS),)
 _TO_ASKER: Final = Move(Field.ETH_SRC, Field.ETH_DST)
 _TO_REPLY: Final = Goto(Table.REPLY)
 _ARP_ANSWER: Final = (

@@ -2,16 +2,16 @@
 """Security groups: a port talks to whom its groups allow, and its connections are remembered.
 
     table FROM_STATE               reads FILTERING, ZONE            from a local port, after all that it is by itself
-    prio 400  of a port without groups                              SWITCHING
-    prio 300  neighbour discovery, multicast listeners, DHCPv6 of the port     SWITCHING
+    prio 400  of a port without groups                              ISOLATION
+    prio 300  neighbour discovery, multicast listeners, DHCPv6 of the port     ISOLATION
     prio 200  IP of a stateful port: tracked in its zone, then FROM_EVAL
     prio 200  IP of a stateless port                                FROM_EVAL
-    prio   0  anything else, such as ARP                            SWITCHING
+    prio   0  anything else, such as ARP                            ISOLATION
 
     table FROM_EVAL                reads FROM_PORT, FILTERING       sets GROUP, ALLOWED, KEPT
     prio 400  a packet of no connection that could be               drop INVALID_STATE
     prio 320  a reply or an ICMP error of a connection that was cut drop CUT
-    prio 300  a reply, an ICMP error, or a connection that is kept  SWITCHING
+    prio 300  a reply, an ICMP error, or a connection that is kept  ISOLATION
     prio 100  every group of the port is asked: FROM_RULES; then    FROM_VERDICT
     prio   0  anything else                                         drop MISS
 
@@ -26,9 +26,9 @@
     table FROM_VERDICT             reads ALLOWED, KEPT, FILTERING, ZONE
     prio 500  not allowed, and the connection is cut                drop CUT
     prio 400  not allowed, and there is a connection: it is cut, and once more FROM_VERDICT
-    prio 300  allowed, and the connection is alive                  SWITCHING
-    prio 200  allowed, and there is none, or it was cut: it is remembered, then SWITCHING
-    prio 100  allowed, to or from a stateless port                  SWITCHING
+    prio 300  allowed, and the connection is alive                  ISOLATION
+    prio 200  allowed, and there is none, or it was cut: it is remembered, then ISOLATION
+    prio 100  allowed, to or from a stateless port                  ISOLATION
     prio   0  anything else                                         drop NOT_ALLOWED_FROM
 
     table TO_STATE                 reads FILTERING, ZONE, TO_PORT   to a local port with groups
@@ -165,7 +165,7 @@ _FROM: Final = _Side(
     Table.FROM_EVAL,
     Table.FROM_RULES,
     Table.FROM_VERDICT,
-    Table.SWITCHING,
+    Table.ISOLATION,
     FROM_PORT,
     Reason.NOT_ALLOWED_FROM,
 )

@@ -20,9 +20,10 @@
     prio   0  anything else                                         drop MISS
 
     table FLOOD_CHUNK              reads NETWORK, CHUNK, AUDIENCE  sets TO_PORT, ZONE, FILTERING
-    prio 120  IP, where ports have security groups: a copy to each other port, and one to each of them by TO_STATE
-    prio 100  a copy to each port of the chunk, or to each open one
+    prio 120  IP, where ports have security groups: a copy to each of them by TO_STATE, to others as below (OUTPUT)
+    prio 100  a copy to each port of the chunk, to each open one, to each service port; OUTPUT for those with a limit
     prio  50  no port of the chunk is open                          drop UNKNOWN_MAC
+    prio  50  none is a service port                                drop ISOLATED
     prio   0  anything else                                         drop MISS
 
     table UNDERLAY                 reads NETWORK, SOURCE
@@ -40,9 +41,10 @@ see it, so no port can listen to what is meant for another one by waiting for fr
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
+from sdnctl.apps.qos import apart
 from sdnctl.apps.security_groups import filter_actions
 from sdnctl.flows.action import Action, Goto, Load, Output, PopVlan, PushVlan, Resubmit, SetField
 from sdnctl.flows.fields import Field
@@ -58,11 +60,13 @@ from sdnctl.flows.registers import (
     FROM_WORKLOAD,
     NETWORK,
     OPEN_PORTS,
+    SERVICE_PORTS,
     SOURCE,
     TO_PORT,
 )
+from sdnctl.model.ids import Ofport
 from sdnctl.model.network import NetworkType
-from sdnctl.model.views import FloodChunk, HostView, NetworkView, Station
+from sdnctl.model.views import Filtered, FloodChunk, HostView, NetworkView, Station
 
 GROUP: Final = 300
 STATION: Final = 200
@@ -80,6 +84,7 @@ _OUTSIDE: Final = Match().slot(SOURCE, FROM_UNDERLAY)
 _TO_OUTPUT: Final = Goto(Table.OUTPUT)
 _TO_STATE: Final = Goto(Table.TO_STATE)
 _TO_GROUPS: Final = Resubmit(Table.TO_STATE)
+_TO_METER: Final = Resubmit(Table.OUTPUT)
 _TO_UNDERLAY: Final = Goto(Table.UNDERLAY)
 _TO_FLOOD: Final = Goto(Table.FLOOD)
 _TO_LOCAL: Final = Goto(Table.FLOOD_LOCAL)
@@ -97,6 +102,7 @@ def host_flows(view: HostView) -> Iterator[Flow]:
     yield drop(Table.FLOOD_LOCAL, MISS, Match(), owner, Reason.MISS)
     unknown = Match().slot(AUDIENCE, OPEN_PORTS)
     yield drop(Table.FLOOD_CHUNK, NOBODY, unknown, owner, Reason.UNKNOWN_MAC)
+    yield drop(Table.FLOOD_CHUNK, NOBODY, Match().slot(AUDIENCE, SERVICE_PORTS), owner, Reason.ISOLATED)
     yield drop(Table.FLOOD_CHUNK, MISS, Match(), owner, Reason.MISS)
     yield drop(Table.UNDERLAY, ARRIVED, _OUTSIDE, owner, Reason.ELSEWHERE)
     yield drop(Table.UNDERLAY, MISS, Match(), owner, Reason.MISS)
@@ -128,26 +134,49 @@ def network_flows(view: NetworkView) -> Iterator[Flow]:
 def chunk_flows(view: FloodChunk) -> Iterator[Flow]:
     cookie = Owner(App.SWITCHING, Kind.NETWORK, view.network).cookie()
     chunk = Match().slot(NETWORK, view.network).slot(CHUNK, view.number)
-    everyone = tuple(map(Output, view.ofports))
-    yield Flow(Table.FLOOD_CHUNK, COPIES, chunk.slot(AUDIENCE, EVERYONE), everyone, cookie)
-    if view.open_ofports:
-        some = tuple(map(Output, view.open_ofports))
-        yield Flow(Table.FLOOD_CHUNK, COPIES, chunk.slot(AUDIENCE, OPEN_PORTS), some, cookie)
-    if view.filtered:
-        guarded = chunk.slot(AUDIENCE, EVERYONE)
-        actions = tuple(_guarded_copies(view))
-        yield Flow(Table.FLOOD_CHUNK, GUARDED, guarded.ipv4(), actions, cookie)
-        yield Flow(Table.FLOOD_CHUNK, GUARDED, guarded.ipv6(), actions, cookie)
+    copies = _copies_by_ofport(view)
+    yield from _audience_flows(view, chunk.slot(AUDIENCE, EVERYONE), view.ofports, copies, cookie)
+    yield from _audience_flows(view, chunk.slot(AUDIENCE, OPEN_PORTS), view.open_ofports, copies, cookie)
+    yield from _audience_flows(view, chunk.slot(AUDIENCE, SERVICE_PORTS), view.service_ofports, copies, cookie)
 
 
-def _guarded_copies(view: FloodChunk) -> Iterator[Action]:
+def _copies_by_ofport(view: FloodChunk) -> dict[Ofport, tuple[Action, ...]]:
+    """How each port of the chunk gets its copy, if nothing is filtered."""
+    metered = {one.ofport: one.key for one in view.metered}
+    return {
+        ofport: (apart(Load(TO_PORT, metered[ofport]), _TO_METER) if ofport in metered else Output(ofport),)
+        for ofport in view.ofports
+    }
+
+
+def _audience_flows(
+    view: FloodChunk,
+    chunk: Match,
+    ofports: tuple[Ofport, ...],
+    copies: Mapping[Ofport, tuple[Action, ...]],
+    cookie: int,
+) -> Iterator[Flow]:
+    """Copies to some ports of a chunk; those that have security groups are asked about IP."""
+    if ofports:
+        plain = tuple(action for ofport in ofports for action in copies[ofport])
+        yield Flow(Table.FLOOD_CHUNK, COPIES, chunk, plain, cookie)
+    filtered = [one for one in view.filtered if one.ofport in ofports]
+    if filtered:
+        metered = {one.ofport for one in view.metered}
+        asked = {one.ofport: tuple(_guarded_copy(one, one.ofport in metered)) for one in filtered}
+        others = [copies[ofport] for ofport in ofports if ofport not in asked]
+        actions = tuple(action for copy in (*others, *asked.values()) for action in copy)
+        yield Flow(Table.FLOOD_CHUNK, GUARDED, chunk.ipv4(), actions, cookie)
+        yield Flow(Table.FLOOD_CHUNK, GUARDED, chunk.ipv6(), actions, cookie)
+
+
+def _guarded_copy(one: Filtered, has_meter: bool) -> Iterator[Action]:  # noqa: FBT001  (the port's, not a switch)
     """Each copy has its own fate; none changes the packet, and each says anew what it is about."""
-    filtered = {one.ofport for one in view.filtered}
-    yield from (Output(ofport) for ofport in view.ofports if ofport not in filtered)
-    for one in view.filtered:
-        yield Load(TO_PORT, one.key)
-        yield from filter_actions(one.filtering, one.ofport)
-        yield _TO_GROUPS
+    actions = (Load(TO_PORT, one.key), *filter_actions(one.filtering, one.ofport), _TO_GROUPS)
+    if has_meter:
+        yield apart(*actions)
+    else:
+        yield from actions
 
 
 def station_flows(view: Station) -> Iterator[Flow]:

@@ -85,6 +85,11 @@ COMMANDS: Final = (
         "prefixes for rules: create, list, show, set, delete, add-addresses, remove-addresses",
         _resource("address_group"),
     ),
+    Command(
+        "qos-policy",
+        "limits and marks of ports: create, list, show, set, delete, and rules: add-..., set-..., remove-...",
+        _resource("qos_policy"),
+    ),
     Command("project", "owners of networks: create, list, show, set, delete", _resource("project")),
     Command("token", "secrets that let in: create, list, show, set, revoke", _resource("token")),
     Command("flows", "flows of a host: desired, installed or the difference, each with its owner", _flows),

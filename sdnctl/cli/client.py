@@ -170,7 +170,7 @@ class Client:
             body = self.get(f"/v2.0/{resource.path}/{reference}")
         else:
             body = self.get(f"/v2.0/{resource.path}/{self._named(resource, reference)}")
-        return _objects([body.get(resource.name)])[0]
+        return _objects([body.get(resource.key)])[0]
 
     def id_of(self, resource: Resource, reference: str) -> str:
         """The id of the object of that id or name. An id is not looked up: the request that uses it will tell."""

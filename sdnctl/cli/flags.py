@@ -51,11 +51,13 @@ REFERENCES: Final = {
     "network_id": "network",
     "subnet_id": "subnet",
     "port_id": "port",
+    "service_ports": "port",
     "project_id": "project",
     "security_group_id": "security_group",
     "security_groups": "security_group",
     "remote_group_id": "security_group",
     "remote_address_group_id": "address_group",
+    "qos_policy_id": "qos_policy",
 }
 """Attributes and keys that hold the id of an object of this resource, or several."""
 

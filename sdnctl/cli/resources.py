@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from sdnctl.api.attributes import Boolean, ListOf, nearest
-from sdnctl.api.resources import BY_NAME, REQUIRED, SYNONYMS, Action, May, Resource
+from sdnctl.api.resources import BY_NAME, REQUIRED, SYNONYMS, Action, May, Resource, parts_of
 from sdnctl.cli import check, flags
 from sdnctl.cli.client import CommandError, Object, UsageError
 from sdnctl.cli.parser import Parser
@@ -57,6 +57,7 @@ COLUMNS: Final = {
         "remote_address_group_id",
     ),
     "address_group": ("id", "name", "addresses"),
+    "qos_policy": ("id", "name", "project_id", "shared", "is_default", "rules"),
 }
 """What people see of a list; a column that no object has is left out."""
 
@@ -96,6 +97,17 @@ def configure(parser: argparse.ArgumentParser, resource: Resource, chosen: str |
             sub = verbs.add_parser(name, help=action.help, description=action.help)
             if chosen == name:
                 _add_action(sub, resource, action)
+    for part in parts_of(resource):
+        for verb, (add, run, help_text) in _PART_VERBS.items():
+            name = f"{verb}-{part.title}"
+            text = help_text.format(part.one, resource.one)
+            sub = verbs.add_parser(name, help=text, description=text)
+            if chosen == name:
+                add_connection(sub)
+                sub.add_argument("reference", metavar=resource.title.upper(), help=_its(resource))
+                add(sub, part)
+                _add_wait(sub)
+                sub.set_defaults(run=run, resource=resource, part=part)
 
 
 # ------------------------------------------------------------------------------------------------------------- create
@@ -127,7 +139,7 @@ def _create(session: Session) -> int:
     for name, derive in _DERIVED.items():
         if name in resource.by_name and name not in body and (value := derive(body)) is not None:
             body[name] = value
-    answer = session.client.request("POST", f"/v2.0/{resource.path}", _waiting(session), body={resource.name: body})
+    answer = session.client.request("POST", f"/v2.0/{resource.path}", _waiting(session), body={resource.key: body})
     session.print_one(_object(answer.body, resource), chosen)
     return _pending(answer.pending)
 
@@ -226,7 +238,7 @@ def _set(session: Session) -> int:
     headers = {} if arguments.if_revision is None else {"If-Match": f"revision_number={arguments.if_revision}"}
     path, waiting, pending = client.path(resource, object_id), _waiting(session), ""
     if changes:
-        pending = client.request("PUT", path, waiting, {resource.name: changes}, headers).pending
+        pending = client.request("PUT", path, waiting, {resource.key: changes}, headers).pending
         headers = {}
     if add:
         client.request("POST", f"{path}/tags", body={"tags": add}, headers=headers)
@@ -314,6 +326,59 @@ def _act(session: Session) -> int:
     return _pending(answer.pending)
 
 
+# -------------------------------------------------------------------------------------------------------------- parts
+
+
+def _add_part_values(parser: argparse.ArgumentParser, part: Resource) -> None:
+    given = flags.flags_for(part, May.CREATE)
+    required = frozenset(flag.attribute.name for flag in given if flag.attribute.default is REQUIRED)
+    flags.add_values(parser.add_argument_group("attributes"), given, required=required)
+    add_output(parser)
+
+
+def _add_part(session: Session) -> int:
+    part = session.arguments.part
+    chosen = session.columns(_known(part))
+    body = flags.values(session.arguments, flags.flags_for(part, May.CREATE), session.resolve)
+    answer = session.client.request("POST", _parts(session), _waiting(session), body={part.key: body})
+    session.print_one(_object(answer.body, part), chosen)
+    return _pending(answer.pending)
+
+
+def _add_part_changes(parser: argparse.ArgumentParser, part: Resource) -> None:
+    parser.add_argument("part_id", metavar=part.title.upper(), help="its id")
+    flags.add_values(parser.add_argument_group("attributes"), flags.flags_for(part, May.UPDATE))
+    add_output(parser)
+
+
+def _set_part(session: Session) -> int:
+    part = session.arguments.part
+    chosen = session.columns(_known(part))
+    changes = flags.values(session.arguments, flags.flags_for(part, May.UPDATE), session.resolve)
+    if not changes:
+        raise UsageError("nothing to change is given; --help lists what can be")
+    path = f"{_parts(session)}/{_quoted(session.arguments.part_id)}"
+    answer = session.client.request("PUT", path, _waiting(session), {part.key: changes})
+    session.print_one(_object(answer.body, part), chosen)
+    return _pending(answer.pending)
+
+
+def _add_part_id(parser: argparse.ArgumentParser, part: Resource) -> None:
+    parser.add_argument("part_id", metavar=part.title.upper(), help="its id")
+
+
+def _remove_part(session: Session) -> int:
+    path = f"{_parts(session)}/{_quoted(session.arguments.part_id)}"
+    return _pending(session.client.request("DELETE", path, _waiting(session)).pending)
+
+
+def _parts(session: Session) -> str:
+    """The path of an object's parts."""
+    arguments, client = session.arguments, session.client
+    parent_id = client.id_of(arguments.resource, arguments.reference)
+    return client.path(arguments.resource, parent_id, arguments.part.collection)
+
+
 # ------------------------------------------------------------------------------------------------------ what they share
 
 
@@ -342,9 +407,9 @@ def _pending(hosts: str) -> int:
 
 
 def _object(body: Object, resource: Resource) -> Object:
-    found = body.get(resource.name)
+    found = body.get(resource.key)
     if not isinstance(found, dict):
-        raise CommandError(f"the answer holds no {resource.name}; is this the API of sdnctl?")
+        raise CommandError(f"the answer holds no {resource.key}; is this the API of sdnctl?")
     return found
 
 
@@ -360,6 +425,12 @@ _VERBS: Final[dict[str, tuple[Callable[[argparse.ArgumentParser, Resource], None
     "show": (_add_show, _show, "Show {1}."),
     "set": (_add_set, _set, "Change {1}."),
     "delete": (_add_delete, _delete, "Delete {0}."),
+}
+
+_PART_VERBS: Final[dict[str, tuple[Callable[[argparse.ArgumentParser, Resource], None], Run, str]]] = {
+    "add": (_add_part_values, _add_part, "Add {0} to {1}."),
+    "set": (_add_part_changes, _set_part, "Change {0} of {1}."),
+    "remove": (_add_part_id, _remove_part, "Remove {0} from {1}."),
 }
 
 RESOURCES: Final = BY_NAME

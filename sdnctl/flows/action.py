@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Final
 
 from sdnctl.flows import notation
+from sdnctl.flows.clone import Clone, Truncate
 from sdnctl.flows.conntrack import Ct, CtClear, CtNat
 from sdnctl.flows.fields import Fact, Field, Notation, Part
 from sdnctl.flows.instruction import LAST_TABLE, Action, Goto, Meter, nicira, part_of, table_name
@@ -21,6 +22,7 @@ from sdnctl.flows.registers import Slot
 
 __all__ = [
     "Action",
+    "Clone",
     "Conjunction",
     "Controller",
     "Ct",
@@ -41,6 +43,7 @@ __all__ = [
     "PushVlan",
     "Resubmit",
     "SetField",
+    "Truncate",
 ]
 
 IN_PORT: Final = 0xFFFFFFF8

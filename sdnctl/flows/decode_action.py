@@ -22,6 +22,7 @@ _GOTO: Final = 1
 _APPLY_ACTIONS: Final = 4
 _METER: Final = 6
 _CT: Final = 35
+_CLONE: Final = 42
 _BY_NXM: Final = {field.nxm: field for field in Field}
 _BY_SET_HEADER: Final = {(field.nxm & 0xFFFFFE00 | 0x100 | field.size * 2): field for field in Field}
 
@@ -45,13 +46,14 @@ def read_instructions(data: bytes) -> Iterator[tuple[bytes, Action | None]]:
 def read_actions(data: bytes, *, inside: bool = False) -> Iterator[tuple[bytes, Action | None]]:
     """Every action of this list: its bytes, and its value if it is one of ours.
 
-    `inside`: the list stands in a ct action. No other ct can, or a liar could nest them until our stack is full.
+    `inside`: the list stands in a ct or a clone. Neither stands in there again, or a liar could nest them until our
+    stack is full.
     """
     for kind, one in _split(data):
         reader: Callable[[bytes], Action] | None = _STANDARD.get(kind)
         if kind == OFPAT_EXPERIMENTER and len(one) >= 10 and int.from_bytes(one[4:8], "big") == NICIRA:
             subtype = int.from_bytes(one[8:10], "big")
-            reader = None if inside and subtype == _CT else _NICIRA.get(subtype)
+            reader = None if inside and subtype in {_CT, _CLONE} else _NICIRA.get(subtype)
         yield one, None if reader is None else _checked(reader, one)
 
 
@@ -154,6 +156,19 @@ def _ct(data: bytes) -> Action:
     return Ct(zone, None if table == 0xFF else table, bool(flags & 1), bool(flags & 2), nat, tuple(then))
 
 
+def _truncate(data: bytes) -> Action:
+    return act.Truncate(*struct.unpack_from("!HI", data, 10))
+
+
+def _clone(data: bytes) -> Action:
+    cloned: list[Action] = []
+    for one, action in read_actions(data[16:], inside=True):
+        if action is None:
+            raise ValueError(f"clone with 0x{one.hex()} inside")
+        cloned.append(action)
+    return act.Clone(tuple(cloned))
+
+
 def _conjunction(data: bytes) -> Action:
     clause, clauses, number = struct.unpack_from("!BBI", data, 10)
     return act.Conjunction(number, clause + 1, clauses)
@@ -179,5 +194,7 @@ _NICIRA: Final[dict[int, Callable[[bytes], Action]]] = {
     _CT: _ct,
     36: _nat,
     37: _controller,
+    39: _truncate,
+    _CLONE: _clone,
     43: lambda _: act.CtClear(),
 }

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple, Self
 
-from sdnctl.flows.action import Action, Conjunction, Ct, Goto, Load, PopVlan, PushVlan, Resubmit
+from sdnctl.flows.action import Action, Clone, Conjunction, Ct, Goto, Load, PopVlan, PushVlan, Resubmit
 from sdnctl.flows.fields import Fact
 from sdnctl.flows.instruction import LAST_TABLE, table_name
 from sdnctl.flows.match import Match
@@ -95,6 +95,22 @@ def _check(table: int, match: Match, actions: tuple[Action, ...]) -> None:
             raise ValueError(f"{action.text()} stands beside other actions; those belong to the flow with conj_id")
         if type(action) is Ct and action.commit and facts & Fact.INVALID:
             raise ValueError(f"{action.text()}: a packet that belongs to no connection cannot be committed")
+        if type(action) is Clone:
+            _check_cloned(match, facts, action)
+        if type(action) is PushVlan:
+            facts |= Fact.TAGGED
+        elif type(action) is PopVlan:
+            facts &= ~Fact.TAGGED
+
+
+def _check_cloned(match: Match, facts: int, clone: Clone) -> None:
+    """The same for what stands in a clone; only what each action needs is left to look at."""
+    for action in clone.actions:
+        missing = action.needs & ~facts
+        if missing:
+            raise ValueError(f"{action.text()} needs a match that also says {Fact(missing).name}; {match!r} does not")
+        if type(action) is Conjunction:
+            raise ValueError(f"{action.text()} stands beside other actions; those belong to the flow with conj_id")
         if type(action) is PushVlan:
             facts |= Fact.TAGGED
         elif type(action) is PopVlan:

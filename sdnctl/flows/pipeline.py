@@ -29,6 +29,10 @@ class Table(enum.IntEnum):
     """Which ARP and ND question is answered with which MAC; DHCP punted."""
     REPLY = 22
     """The question is turned into its answer and sent back."""
+    FROM_QOS = 26
+    """What a port may send: its rate, its mark."""
+    FROM_PACKETS = 27
+    """Its rate of packets, where it has one of bits as well."""
     FROM_STATE = 30
     """What a port with security groups sends is tracked, in the port's zone."""
     FROM_EVAL = 31
@@ -37,6 +41,8 @@ class Table(enum.IntEnum):
     """One group's rules of direction egress."""
     FROM_VERDICT = 33
     """The answer: a new connection is remembered, or one that is allowed no more is cut."""
+    ISOLATION = 58
+    """In a network with client isolation: to or from service ports only."""
     SWITCHING = 60
     """(network, MAC) to local port, tunnel peer, provider bridge, or flooding."""
     FLOOD = 62
@@ -57,6 +63,8 @@ class Table(enum.IntEnum):
     """As FROM_VERDICT."""
     OUTPUT = 80
     """To the local port, by its key."""
+    TO_PACKETS = 82
+    """The rate of packets of a port that has one of bits as well, then to the port."""
     DROPPED = 90
     """What is dropped of a port's, or on its way to one, is counted for that port."""
     SAMPLED = 91
@@ -74,6 +82,8 @@ class App(enum.IntEnum):
     SWITCHING = 6
     OUTPUT = 7
     SECURITY_GROUPS = 8
+    ISOLATION = 9
+    QOS = 11
     STATISTICS = 12
 
 
@@ -152,6 +162,7 @@ class Reason(enum.IntEnum):
     NOT_ALLOWED_TO = 24, "no rule of the receiving port's security groups allows it", Count.TO
     INVALID_STATE = 25, "the connection tracker can make no sense of it", Count.FROM | Count.TO
     CUT = 26, "belongs to a connection that the port's security groups allow no more", Count.FROM | Count.TO
+    ISOLATED = 27, "the network isolates its clients, and neither end is one of its service ports", Count.FROM
 
 
 ENDS: Final = frozenset({Table.DROPPED, Table.SAMPLED})

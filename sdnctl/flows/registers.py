@@ -38,8 +38,9 @@ class Slot:
 
 NETWORK: Final = Slot("NETWORK", Field.REG0, 0, 24)
 """Key of the network the packet is in."""
-AUDIENCE: Final = Slot("AUDIENCE", Field.REG0, 30, 1)
-"""Who gets a flooded frame: `EVERYONE`, or `OPEN_PORTS`, the ones whose MAC addresses nobody knows."""
+AUDIENCE: Final = Slot("AUDIENCE", Field.REG0, 29, 2)
+"""Who gets a flooded frame: `EVERYONE`, or `SERVICE_PORTS` of an isolated network, or `OPEN_PORTS`, the ones whose MAC
+addresses nobody knows."""
 SOURCE: Final = Slot("SOURCE", Field.REG0, 31, 1)
 """Where the packet comes from: `FROM_WORKLOAD` or `FROM_UNDERLAY`."""
 FROM_PORT: Final = Slot("FROM_PORT", Field.REG1, 0, 32)
@@ -80,7 +81,8 @@ SLOTS: Final = (
 )
 
 EVERYONE: Final = 0
-OPEN_PORTS: Final = 1
+SERVICE_PORTS: Final = 1
+OPEN_PORTS: Final = 2
 FROM_WORKLOAD: Final = 0
 FROM_UNDERLAY: Final = 1
 UNFILTERED: Final = 0

@@ -29,6 +29,7 @@ from typing import Final, NamedTuple
 
 from sdnctl.flows.action import (
     Action,
+    Clone,
     Conjunction,
     Controller,
     Ct,
@@ -49,6 +50,7 @@ from sdnctl.flows.action import (
     PushVlan,
     Resubmit,
     SetField,
+    Truncate,
 )
 from sdnctl.flows.connections import NEW, PORTS, TRK_FLAG, Commit, Tracked, Tracker
 from sdnctl.flows.fields import Field, Part
@@ -358,6 +360,19 @@ def _action_set(bucket: tuple[Action, ...]) -> tuple[Action, ...]:
     return kept if last is None else (*kept, last)
 
 
+def _truncate(run: _Run, action: Truncate, step: int) -> None:
+    """A copy; how long it is does not show in its fields."""
+    if action.ofport != run.values[Field.IN_PORT]:
+        run.send(action.ofport, step)
+
+
+def _clone(run: _Run, action: Clone, step: int) -> None:
+    """What is done to the copy is not done to the packet."""
+    before = list(run.values), run.inner, list(run.stack)
+    run.actions(action.actions, step)
+    run.values, run.inner, run.stack = before
+
+
 def _meter(_run: _Run, _action: Meter, _step: int) -> None:
     """Lets everything pass."""
 
@@ -436,6 +451,8 @@ _DO: Final[dict[type[Action], Callable[..., object]]] = {
     Resubmit: _resubmit,
     Group: _group,
     Meter: _meter,
+    Truncate: _truncate,
+    Clone: _clone,
     Ct: _ct,
     CtClear: _ct_clear,
     CtNat: _nothing,

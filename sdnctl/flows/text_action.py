@@ -133,6 +133,11 @@ def _set(field: Field) -> Callable[[str], Action]:
 
 
 def _output(argument: str) -> Action:
+    if "=" in argument:
+        options = _options(argument)
+        if options.keys() != {"port", "max_len"}:
+            raise ValueError("output(...) has port and max_len")
+        return act.Truncate(notation.read_port(options["port"]), _number(options["max_len"]))
     port = notation.read_port(argument)
     if port == act.IN_PORT:
         return act.OutputInPort()
@@ -154,6 +159,12 @@ def _resubmit(argument: str) -> Action:
     if not comma or port:
         raise ValueError("only resubmit(,TABLE), with the port the packet came in on")
     return act.Resubmit(_table(table))
+
+
+def _clone(argument: str) -> Action:
+    if "clone(" in argument:
+        raise ValueError("no clone stands inside of another")
+    return act.Clone(read_actions(argument))
 
 
 def _conjunction(argument: str) -> Action:
@@ -255,6 +266,7 @@ _READERS: Final[dict[str, Callable[[str], Action]]] = {
     "strip_vlan": _alone(act.PopVlan()),
     "dec_ttl": _alone(act.DecTtl()),
     "resubmit": _resubmit,
+    "clone": _clone,
     "conjunction": _conjunction,
     "ct": _ct,
     "learn": _learn,

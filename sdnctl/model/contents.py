@@ -15,9 +15,10 @@ from sdnctl.model.host import Host
 from sdnctl.model.ids import Revision
 from sdnctl.model.network import Network, Subnet
 from sdnctl.model.port import Port, PortStatus
+from sdnctl.model.qos import QosPolicy
 from sdnctl.model.security import AddressGroup, SecurityGroup
 
-Item = Network | Subnet | Port | Host | SecurityGroup | AddressGroup
+Item = Network | Subnet | Port | Host | SecurityGroup | AddressGroup | QosPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class Contents:
     hosts: tuple[Host, ...] = ()
     security_groups: tuple[SecurityGroup, ...] = ()
     address_groups: tuple[AddressGroup, ...] = ()
+    qos_policies: tuple[QosPolicy, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

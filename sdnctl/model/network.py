@@ -41,6 +41,10 @@ class Network:
     shared: bool = False
     admin_state_up: bool = True
     dns_domain: str = ""
+    client_isolation: bool = False
+    """Ports that are no service ports reach those only."""
+    qos_policy_id: str | None = None
+    """Of its ports that have none themselves, but for those of the network itself."""
 
     def __post_init__(self) -> None:
         if (self.physical_network is None) != (self.type is NetworkType.VXLAN):

@@ -12,6 +12,8 @@ from netaddr import EUI, IPAddress, IPNetwork
 from sdnctl.model.filters import ALL, Filters
 from sdnctl.model.ids import PortKey
 
+NETWORK_OWNERS: Final = "network:"
+"""`device_owner` of ports that belong to the network itself starts so."""
 DHCP_OWNER: Final = "network:dhcp"
 """`device_owner` of the port whose address is the network's DHCP server: on every host at once, bound to none."""
 
@@ -78,8 +80,12 @@ class Port:
     port_security_enabled: bool = True
     security_filters: Filters = ALL
     """What port security checks while it is enabled."""
+    is_service_port: bool = False
+    """Clients reach it where they are isolated from each other."""
     security_groups: tuple[str, ...] = ()
     """Ids of its groups, sorted. None: nothing is filtered."""
+    qos_policy_id: str | None = None
+    """None: its network's, if it has one."""
     admin_state_up: bool = True
     device_owner: str = ""
     dhcp_options: tuple[DhcpOption, ...] = ()

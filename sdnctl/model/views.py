@@ -11,6 +11,7 @@ this is the hot path, and a flow's fields are integers anyway. The views of one 
     LocalPort    per port bound here                    classify, port security, DHCP, output
     Neighbour    per known port of such a network       ARP and ND answers
     Station      per known MAC of such a network        unicast switching
+    ServiceMac   per MAC of a service port, if such a network isolates its clients
     GroupView    per security group of a port here      what its rules allow
     Member       per address of such a network whose owner is in a group that a rule of a port here names
 """
@@ -24,6 +25,7 @@ from typing import Final
 from sdnctl.model.filters import Filters
 from sdnctl.model.ids import GroupKey, HostKey, NetworkKey, Ofport, PortKey
 from sdnctl.model.network import NetworkType
+from sdnctl.model.qos import UNLIMITED, QosLimits
 from sdnctl.model.security import Direction
 
 CHUNK: Final = 64
@@ -75,6 +77,8 @@ class NetworkView:
     """Numbers of the flood chunks in use, sorted."""
     floods_unknown: bool
     """Some port may use MACs we do not know (its MAC filter is off), so unknown unicast is flooded."""
+    isolated: bool = False
+    """Clients reach service ports only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,14 @@ class Filtered:
     ofport: Ofport
     key: PortKey
     filtering: Filtering
+
+
+@dataclass(frozen=True, slots=True)
+class Metered:
+    """A local port that may receive only so much."""
+
+    ofport: Ofport
+    key: PortKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +110,10 @@ class FloodChunk:
     """Those of ports whose MAC filter is off, sorted: only they may have MACs that nobody knows."""
     filtered: tuple[Filtered, ...] = ()
     """Those of ports with security groups, sorted by ofport."""
+    service_ofports: tuple[Ofport, ...] = ()
+    """Those of service ports, sorted, if the network isolates its clients."""
+    metered: tuple[Metered, ...] = ()
+    """Those of ports that may receive only so much, sorted by ofport."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +143,7 @@ class LocalPort:
     filtering: Filtering = Filtering.NONE
     groups: tuple[GroupKey, ...] = ()
     """Its security groups, sorted."""
+    qos: QosLimits = UNLIMITED
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +176,16 @@ class Station:
     local goes out by the provider bridge."""
     filtering: Filtering = Filtering.NONE
     """Of a local port."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceMac:
+    """A MAC that only service ports of an isolated network may use, wherever they are."""
+
+    key: PortKey
+    """Of its owner; of the first one, should there be several."""
+    network: NetworkKey
+    mac: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from sdnctl.model.host import Host
 from sdnctl.model.ids import GroupKey, HostKey, NetworkKey, PortKey, Revision
 from sdnctl.model.network import HostRoute, Network, NetworkType, Subnet
 from sdnctl.model.port import AddressPair, DhcpOption, FixedIP, Plug, Port, PortStatus
+from sdnctl.model.qos import QosPolicy, QosRule
 from sdnctl.model.security import AddressGroup, Direction, Established, SecurityGroup, SecurityRule
 from sdnctl.store import tables
 from sdnctl.store.objects import load_dict, load_list
@@ -48,6 +49,8 @@ _networks = select(
     _network.shared,
     _network.admin_state_up,
     _network.dns_domain,
+    _network.client_isolation,
+    _network.qos_policy_id,
 )
 _subnets = select(
     _subnet.id,
@@ -69,7 +72,9 @@ _ports = select(
     _port.allowed_address_pairs,
     _port.port_security_enabled,
     _port.filters_off,
+    _port.is_service_port,
     _port.security_groups,
+    _port.qos_policy_id,
     _port.admin_state_up,
     _port.device_owner,
     _port.extra_dhcp_opts,
@@ -109,6 +114,8 @@ _address_groups = select(
     tables.address_groups.c.name,
     tables.address_groups.c.addresses,
 )
+_policies = select(tables.qos_policies.c.id, tables.qos_policies.c.project_id, tables.qos_policies.c.name)
+_qos_rules = select(tables.qos_rules).order_by(tables.qos_rules.c.type, tables.qos_rules.c.direction)
 _after = (
     select(_journal.revision, _journal.kind, _journal.object_id)
     .where(_journal.revision > bindparam("after"))
@@ -128,6 +135,7 @@ def load(connection: Connection) -> Contents:
         tuple(_all(connection, _hosts, host)),
         tuple(_with_rules(connection, _groups, _rules)),
         tuple(_all(connection, _address_groups, address_group)),
+        tuple(_with_qos_rules(connection, _policies, _qos_rules)),
     )
 
 
@@ -159,6 +167,10 @@ def _some(connection: Connection, kind: str, ids: list[str]) -> Iterator[Item]:
         groups = _groups.where(tables.security_groups.c.id.in_(ids))
         yield from _with_rules(connection, groups, _rules.where(_rule.security_group_id.in_(ids)))
         return
+    if kind == "qos_policy":
+        policies = _policies.where(tables.qos_policies.c.id.in_(ids))
+        yield from _with_qos_rules(connection, policies, _qos_rules.where(tables.qos_rules.c.qos_policy_id.in_(ids)))
+        return
     query, read = _KINDS[kind]
     yield from _all(connection, query.where(query.selected_columns["id"].in_(ids)), read)
 
@@ -180,6 +192,16 @@ def _with_rules(connection: Connection, groups: Select[Any], rules: Select[Any])
             stateful=row.stateful,
             rules=tuple(by_group.get(row.id, ())),
         )
+
+
+def _with_qos_rules(connection: Connection, policies: Select[Any], rules: Select[Any]) -> Iterator[QosPolicy]:
+    """QoS policies with their rules, which come and go with a new revision of their policy."""
+    by_policy: dict[str, list[QosRule]] = {}
+    for row in fetch_all(connection.execute(rules)):
+        rule = QosRule(row.type, Direction(row.direction), row.value, row.burst)
+        by_policy.setdefault(row.qos_policy_id, []).append(rule)
+    for row in fetch_all(connection.execute(policies)):
+        yield QosPolicy(row.id, row.project_id, row.name, tuple(by_policy.get(row.id, ())))
 
 
 def record_status(connection: Connection, statuses: Mapping[str, tuple[PortStatus, str]]) -> None:
@@ -223,6 +245,8 @@ def network(row: Row[Any]) -> Network:
         shared=row.shared,
         admin_state_up=row.admin_state_up,
         dns_domain=row.dns_domain,
+        client_isolation=row.client_isolation,
+        qos_policy_id=row.qos_policy_id,
     )
 
 
@@ -258,7 +282,9 @@ def port(row: Row[Any]) -> Port:
         ),
         port_security_enabled=row.port_security_enabled,
         security_filters=filters.without(frozenset(load_list(row.filters_off))),
+        is_service_port=row.is_service_port,
         security_groups=tuple(sorted(load_list(row.security_groups))),
+        qos_policy_id=row.qos_policy_id,
         admin_state_up=row.admin_state_up,
         device_owner=row.device_owner,
         dhcp_options=tuple(

@@ -73,6 +73,7 @@ def _create(write: Write, network: Row[Any], space: Space, served: list[SubnetSp
         "plug_type": None,
         "plug_interface": None,
         "security_groups": "",
+        "qos_policy_id": None,
     }
     ports.insert_rows(write, [row], ports.address_rows(network.id, port_id, wanted))
 

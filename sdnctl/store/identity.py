@@ -73,7 +73,8 @@ def change_project(write: Write, project_id: str, changes: Mapping[str, object],
 def remove_project(write: Write, project_id: str, if_match: int | None) -> None:
     """Delete a project that owns nothing any more, with its tokens and its default group."""
     claim_project(write, project_id, if_match)
-    for table in (tables.networks, tables.subnets, tables.ports, tables.security_groups, tables.address_groups):
+    owned_tables = (tables.networks, tables.subnets, tables.ports, tables.security_groups, tables.address_groups)
+    for table in (*owned_tables, tables.qos_policies):
         query = select(table.c.id).where(table.c.project_id == project_id).limit(6)
         if table is tables.security_groups:
             query = query.where(table.c.default_of.is_(None))

@@ -15,7 +15,7 @@ from sqlalchemy import Row, delete, func, select, update
 from sdnctl import runtime
 from sdnctl.errors import ConflictError, ForbiddenError, InvalidError
 from sdnctl.model.port import DHCP_OWNER
-from sdnctl.store import port_filters, ports, segments, tables
+from sdnctl.store import isolation, port_filters, ports, qos, segments, tables
 from sdnctl.store.bodies import list_of, listed, new_id, number_of, owner, refuse_unknown
 from sdnctl.store.labels import delete_tags, insert_tags
 from sdnctl.store.objects import NETWORK, PORT, SUBNET, dump
@@ -35,7 +35,9 @@ _COLUMNS: Final[Mapping[str, str]] = {
     "dns_domain": "dns_domain",
 }
 """Attributes that can be changed, and their columns."""
-_CHANGED: Final = frozenset({*_COLUMNS, *port_filters.ATTRIBUTES, *segments.ATTRIBUTES})
+_CHANGED: Final = frozenset(
+    {*_COLUMNS, *port_filters.ATTRIBUTES, *isolation.ATTRIBUTES, *segments.ATTRIBUTES, "qos_policy_id"}
+)
 _CREATED: Final = frozenset({*_CHANGED, "project_id", "availability_zone_hints", "tags"})
 _ADMINS: Final = ("shared", "router:external", "is_default", *segments.ATTRIBUTES)
 
@@ -44,8 +46,9 @@ def create(write: Write, bodies: Sequence[Mapping[str, object]]) -> list[str]:
     """Insert the networks; their ids."""
     write.require_writer()
     ids = []
+    policies = qos.of_new_networks(write, bodies)
     keys = write.keys(NETWORK, len(bodies))
-    for body, key in runtime.in_slices(zip(bodies, keys, strict=True)):
+    for body, policy_id, key in runtime.in_slices(zip(bodies, policies, keys, strict=True)):
         refuse_unknown(body, _CREATED)
         _refuse_admins(write, body)
         segment = segments.choose(write, body)
@@ -66,10 +69,13 @@ def create(write: Write, bodies: Sequence[Mapping[str, object]]) -> list[str]:
             "mtu": _mtu(write, body, segment.type, segment.physical_network),
             "dns_domain": body.get("dns_domain", ""),
             "availability_zone_hints": dump(list_of(body, "availability_zone_hints")),
+            "qos_policy_id": policy_id,
             **port_filters.of_new_network(write, body, segment.type.value),
+            **isolation.of_new_network(body),
         }
         row["tags"] = insert_tags(write, network_id, list_of(body, "tags"))
         write.insert(tables.networks, [row])
+        isolation.require_mac_filters(write, network_id)
         ids.append(network_id)
     return ids
 
@@ -81,15 +87,19 @@ def change(write: Write, network_id: str, changes: Mapping[str, object], if_matc
     _refuse_admins(write, {name: value for name, value in changes.items() if name not in segments.ATTRIBUTES})
     values = {_COLUMNS[name]: value for name, value in changes.items() if name in _COLUMNS}
     values.update(port_filters.of_changed_network(write, row, changes))
+    values.update(isolation.of_changed_network(changes))
     if "mtu" in changes:
         values["mtu"] = mtu = _mtu(write, changes, row.type, row.physical_network)
         _refuse_too_small(write, network_id, mtu)
+    values.update(qos.changed(write, row.qos_policy_id, changes))
     if row.shared and values.get("shared") is False:
         _refuse_unsharing(write, row)
     if values.get("shared") and not row.shared:
         port_filters.refuse_sharing(write, row, changes)
     if values:
         write.connection.execute(update(tables.networks).where(tables.networks.c.id == network_id).values(values))
+    isolation.choose_service_ports(write, row, changes)
+    isolation.require_mac_filters(write, network_id)
 
 
 def remove(write: Write, network_id: str, if_match: int | None) -> None:

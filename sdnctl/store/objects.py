@@ -17,6 +17,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, Table, bindparam,
 
 from sdnctl.errors import NotFoundError
 from sdnctl.model.filters import NAMES as FILTERS
+from sdnctl.model.port import NETWORK_OWNERS
 from sdnctl.model.request import Context, Object
 from sdnctl.store import tables
 from sdnctl.store.settings import Settings
@@ -116,11 +117,19 @@ _subnet_ids = (
 )
 
 
+_service_port_ids = (
+    select(tables.ports.c.network_id, tables.ports.c.id)
+    .where(tables.ports.c.network_id.in_(bindparam("ids", expanding=True)), tables.ports.c.is_service_port)
+    .order_by(tables.ports.c.id)
+)
+
+
 def _networks(connection: Connection, rows: Rows, _settings: Settings) -> list[Object]:
     subnets: dict[str, list[str]] = {row.id: [] for row in rows}
-    if subnets:
-        for network_id, subnet_id in connection.execute(_subnet_ids, {"ids": list(subnets)}):
-            subnets[network_id].append(subnet_id)
+    services: dict[str, list[str]] = {row.id: [] for row in rows}
+    for query, found in ((_subnet_ids, subnets), (_service_port_ids, services)):
+        for network_id, object_id in connection.execute(query, {"ids": list(found)}) if found else ():
+            found[network_id].append(object_id)
     return [
         {
             "id": row.id,
@@ -136,7 +145,10 @@ def _networks(connection: Connection, rows: Rows, _settings: Settings) -> list[O
             "mtu": row.mtu,
             "port_security_enabled": row.port_security_enabled,
             "security_filters": security_filters(enabled=row.port_security_enabled, off=row.filters_off),
+            "client_isolation": row.client_isolation,
+            "service_ports": services[row.id],
             "dns_domain": row.dns_domain,
+            "qos_policy_id": row.qos_policy_id,
             "provider:network_type": row.type,
             "provider:physical_network": row.physical_network,
             "provider:segmentation_id": row.segmentation_id,
@@ -292,9 +304,14 @@ def _ports(_connection: Connection, rows: Rows, settings: Settings) -> list[Obje
                 "device_owner": row.device_owner,
                 "port_security_enabled": row.port_security_enabled,
                 "security_filters": security_filters(enabled=row.port_security_enabled, off=row.filters_off),
+                "is_service_port": row.is_service_port,
                 "allowed_address_pairs": load_list(row.allowed_address_pairs),
                 "extra_dhcp_opts": load_list(row.extra_dhcp_opts),
                 "security_groups": load_list(row.security_groups),
+                "qos_policy_id": row.qos_policy_id,
+                "qos_network_policy_id": None
+                if row.device_owner.startswith(NETWORK_OWNERS)
+                else row.network_qos_policy_id,
                 "dns_name": row.dns_name,
                 "dns_domain": row.dns_domain,
                 "dns_assignment": dns_assignment(row, fixed_ips, settings),
@@ -326,6 +343,7 @@ PORT: Final = Kind(
         _network.type.label("network_type"),
         _network.physical_network.label("network_physical_network"),
         _network.dns_domain.label("network_dns_domain"),
+        _network.qos_policy_id.label("network_qos_policy_id"),
         _host.bridge.label("host_bridge"),
         _host.tunnel_ip.label("host_tunnel_ip"),
         _host.bridge_mappings.label("host_bridge_mappings"),
@@ -446,6 +464,95 @@ ADDRESS_GROUP: Final = Kind(
     columns=_columns(tables.address_groups),
 )
 
+# ------------------------------------------------------------------------------------------------- quality of service
+
+_policy = tables.qos_policies.c
+_qos_rule = tables.qos_rules.c
+_rules_of_policies = (
+    select(tables.qos_rules)
+    .where(_qos_rule.qos_policy_id.in_(bindparam("ids", expanding=True)))
+    .order_by(_qos_rule.type, _qos_rule.direction)
+)
+
+
+def _policy_seen(project_id: str) -> ColumnElement[bool]:
+    return or_(_policy.project_id == project_id, _policy.shared)
+
+
+def _policies(connection: Connection, rows: Rows, _settings: Settings) -> list[Object]:
+    rules: dict[str, list[Object]] = {row.id: [] for row in rows}
+    if rules:
+        for row in connection.execute(_rules_of_policies, {"ids": list(rules)}):
+            shown = {name: value for name, value in _shown_qos_rule(row).items() if name not in _QOS_STAMPS}
+            rules[row.qos_policy_id].append({**shown, "type": row.type})
+    return [
+        {
+            "id": row.id,
+            "name": row.name,
+            "project_id": row.project_id,
+            "tenant_id": row.project_id,
+            "shared": row.shared,
+            "is_default": row.is_default,
+            "rules": rules[row.id],
+            "description": row.description,
+            "tags": load_list(row.tags),
+            "created_at": row.created_at,
+            "updated_at": row.updated_at,
+            "revision_number": row.revision_number,
+        }
+        for row in rows
+    ]
+
+
+QOS_POLICY: Final = Kind(
+    name="qos_policy",
+    error="QosPolicy",
+    table=tables.qos_policies,
+    query=select(tables.qos_policies),
+    render=_policies,
+    visible=_policy_seen,
+    columns=_columns(tables.qos_policies),
+)
+
+_QOS_STAMPS: Final = frozenset({"created_at", "updated_at", "revision_number"})
+
+
+def _shown_qos_rule(row: Row[Any]) -> Object:
+    shown: Object = {
+        "id": row.id,
+        "qos_policy_id": row.qos_policy_id,
+        "created_at": row.created_at,
+        "updated_at": row.updated_at,
+        "revision_number": row.revision_number,
+    }
+    match row.type:
+        case "bandwidth_limit":
+            shown |= {"max_kbps": row.value, "max_burst_kbps": row.burst, "direction": row.direction}
+        case "packet_rate_limit":
+            shown |= {"max_kpps": row.value, "max_burst_kpps": row.burst, "direction": row.direction}
+        case _:
+            shown |= {"dscp_mark": row.value}
+    return shown
+
+
+def _qos_rules(name: str, **named: ColumnElement[Any]) -> Kind:
+    return Kind(
+        name=name,
+        error="QosRule",
+        table=tables.qos_rules,
+        query=select(tables.qos_rules).where(_qos_rule.type == name.removesuffix("_rule")),
+        render=lambda _connection, rows, _settings: [_shown_qos_rule(row) for row in rows],
+        visible=lambda project_id: _qos_rule.qos_policy_id.in_(select(_policy.id).where(_policy_seen(project_id))),
+        columns=_columns(tables.qos_rules, **named),
+    )
+
+
+QOS_RULES: Final = (
+    _qos_rules("bandwidth_limit_rule", max_kbps=_qos_rule.value, max_burst_kbps=_qos_rule.burst),
+    _qos_rules("packet_rate_limit_rule", max_kpps=_qos_rule.value, max_burst_kpps=_qos_rule.burst),
+    _qos_rules("dscp_marking_rule", dscp_mark=_qos_rule.value),
+)
+
 # -------------------------------------------------------------------------------------------- hosts, projects, tokens
 
 
@@ -544,6 +651,8 @@ KINDS: Final[Mapping[str, Kind]] = {
         SECURITY_GROUP,
         SECURITY_GROUP_RULE,
         ADDRESS_GROUP,
+        QOS_POLICY,
+        *QOS_RULES,
         HOST,
         PROJECT,
         TOKEN,

@@ -19,7 +19,7 @@ from sdnctl.errors import ConflictError, ForbiddenError
 from sdnctl.model.filters import NAMES
 from sdnctl.model.network import NetworkType
 from sdnctl.model.request import Object
-from sdnctl.store import tables
+from sdnctl.store import isolation, tables
 from sdnctl.store.bodies import listed
 from sdnctl.store.objects import dump, load_list, security_filters
 from sdnctl.store.write import Write
@@ -29,7 +29,9 @@ ATTRIBUTES: Final = frozenset({"port_security_enabled", "security_filters"})
 
 def of_new_port(write: Write, network: Row[Any], body: Mapping[str, object]) -> dict[str, object]:
     """The columns of a new port."""
-    return _chosen(write, network, body, enabled=network.port_security_enabled, off=network.filters_off)
+    values = _chosen(write, network, body, enabled=network.port_security_enabled, off=network.filters_off)
+    isolation.refuse_loose_client(network, values)
+    return values
 
 
 def of_changed_port(write: Write, network: Row[Any], port: Object, body: Mapping[str, object]) -> dict[str, object]:
@@ -38,7 +40,10 @@ def of_changed_port(write: Write, network: Row[Any], port: Object, body: Mapping
         return {}
     row = tables.ports.c
     off = write.connection.execute(select(row.filters_off).where(row.id == str(port["id"]))).scalar_one()
-    return _chosen(write, network, body, enabled=bool(port["port_security_enabled"]), off=off)
+    values = _chosen(write, network, body, enabled=bool(port["port_security_enabled"]), off=off)
+    if not port["is_service_port"]:
+        isolation.refuse_loose_client(network, values)
+    return values
 
 
 def of_new_network(write: Write, body: Mapping[str, object], network_type: str) -> dict[str, object]:

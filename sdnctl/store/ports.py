@@ -21,7 +21,7 @@ from sdnctl import runtime
 from sdnctl.errors import ConflictError, ForbiddenError
 from sdnctl.model.port import DHCP_OWNER, PortStatus
 from sdnctl.model.request import Object
-from sdnctl.store import fixed_ips, port_groups, port_values, ranges, tables
+from sdnctl.store import fixed_ips, port_groups, port_values, qos, ranges, tables
 from sdnctl.store.bodies import list_of, new_id, owner, refuse_unknown, text_of
 from sdnctl.store.fixed_ips import FixedIps
 from sdnctl.store.labels import delete_tags, insert_tags
@@ -29,7 +29,7 @@ from sdnctl.store.objects import NETWORK, PORT, dump, is_service
 from sdnctl.store.space import Space
 from sdnctl.store.write import Write, may_see_network, owns
 
-_CHANGED: Final = frozenset({*port_values.ATTRIBUTES, "mac_address", "fixed_ips", "security_groups"})
+_CHANGED: Final = frozenset({*port_values.ATTRIBUTES, "mac_address", "fixed_ips", "security_groups", "qos_policy_id"})
 _CREATED: Final = frozenset({*_CHANGED, "project_id", "network_id", "tags"})
 _SERVICE: Final = "network:"
 _INSTANCES: Final = ("compute:", "baremetal:")
@@ -48,6 +48,7 @@ def create(write: Write, bodies: Sequence[Mapping[str, object]]) -> list[str]:
         refuse_unknown(body, _CREATED)
         _require_network_use(write, network)
         _require_own_network(write, network, body, {})
+    qos.chosen(write, bodies)
     groups = port_groups.chosen(write, bodies, networks)
     spaces = {network_id: Space(write, network_id) for network_id in networks}
     for body in runtime.in_slices(bodies):
@@ -78,6 +79,7 @@ def change(write: Write, port_id: str, changes: Mapping[str, object], if_match: 
     _require_own_network(write, network, changes, port)
     values = port_values.changed(write, network, port, changes)
     values.update(port_groups.changed(write, port, changes, values))
+    values.update(qos.changed(write, text_of(port, "qos_policy_id"), changes))
     mac = str(port["mac_address"])
     space = Space(write, network.id)
     if "mac_address" in changes and port_values.mac(changes["mac_address"]) != mac:
@@ -111,6 +113,8 @@ def remove(write: Write, port_id: str, if_match: int | None) -> None:
             f"Port {port_id} belongs to an instance (device_owner {device_owner}): detach it there, "
             "or clear device_owner first."
         )
+    if port["is_service_port"]:
+        write.track(NETWORK, (str(port["network_id"]),))
     delete_rows(write, [port_id])
 
 
@@ -208,6 +212,7 @@ def _new_row(
         "fixed_ips": shown(fixed),
         "status": PortStatus.DOWN.value,
         "bound_host": "",
+        "qos_policy_id": body.get("qos_policy_id"),
         "tags": insert_tags(write, port_id, list_of(body, "tags")),
     }
     return row, address_rows(network.id, port_id, fixed)

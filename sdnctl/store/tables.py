@@ -124,6 +124,7 @@ networks = Table(
     _json("availability_zone_hints"),
     Column("filters_off", Text, nullable=False, server_default=text("''")),
     Column("client_isolation", Boolean, nullable=False, server_default=false()),
+    Column("qos_policy_id", String(UUID_LENGTH), index=True),
     Index(None, "project_id"),
     Index(None, "name"),
 )
@@ -200,6 +201,7 @@ ports = Table(
     Column("security_groups", Text, nullable=False, server_default=text("''")),
     Column("filters_off", Text, nullable=False, server_default=text("''")),
     Column("is_service_port", Boolean, nullable=False, server_default=false()),
+    Column("qos_policy_id", String(UUID_LENGTH), index=True),
     UniqueConstraint("network_id", "mac_address"),
     UniqueConstraint("plug_host", "plug_interface"),
     Index(None, "project_id"),
@@ -275,6 +277,37 @@ security_group_rules = Table(
     UniqueConstraint("security_group_id", "form"),
     Index(None, "project_id"),
 )
+
+qos_policies = Table(
+    "qos_policies",
+    metadata,
+    _id(),
+    _text("project_id"),
+    _text("name"),
+    *_standard(),
+    _flag("shared"),
+    _flag("is_default"),
+    Column("default_of", String(255), unique=True),
+    Index(None, "project_id"),
+    Index(None, "name"),
+)
+"""`default_of` is the project, if `is_default`, so that two transactions cannot make it two."""
+
+qos_rules = Table(
+    "qos_rules",
+    metadata,
+    _id(),
+    Column("qos_policy_id", String(UUID_LENGTH), ForeignKey("qos_policies.id"), nullable=False),
+    _text("type", 32),
+    _text("direction", 8),
+    Column("value", BigInteger, nullable=False),
+    Column("burst", BigInteger, nullable=False),
+    _text("created_at", TIME_LENGTH),
+    _text("updated_at", TIME_LENGTH),
+    Column("revision_number", BigInteger, nullable=False),
+    UniqueConstraint("qos_policy_id", "type", "direction"),
+)
+"""`value` is max_kbps, max_kpps or dscp_mark."""
 
 port_security_groups = Table(
     "port_security_groups",

@@ -17,6 +17,7 @@ from sdnctl.model.host import Host, HostFacts
 from sdnctl.model.ids import Ofport
 from sdnctl.model.network import Network, Subnet
 from sdnctl.model.port import Port
+from sdnctl.model.qos import QosPolicy
 from sdnctl.model.security import AddressGroup, Direction, SecurityGroup
 
 
@@ -87,6 +88,7 @@ class Cloud:
     ports: dict[str, Port] = field(default_factory=dict)
     groups: dict[str, SecurityGroup] = field(default_factory=dict)
     address_groups: dict[str, AddressGroup] = field(default_factory=dict)
+    qos_policies: dict[str, QosPolicy] = field(default_factory=dict)
     facts: dict[str, HostFacts] = field(default_factory=dict)
     """What each host's OVSDB said last."""
     bindings: dict[str, Binding] = field(default_factory=dict)
@@ -94,6 +96,8 @@ class Cloud:
     subnets_of: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     servers: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     """network -> ports of device_owner network:dhcp."""
+    service_macs: dict[str, dict[int, set[str]]] = field(default_factory=lambda: defaultdict(dict))
+    """network -> MAC -> the service ports that may use it, bound or not."""
     indexes: dict[str, NetworkIndex] = field(default_factory=lambda: defaultdict(NetworkIndex))
     served: dict[str, Served] = field(default_factory=dict)
     """port -> what the indexes hold for it."""

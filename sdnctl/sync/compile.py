@@ -15,13 +15,14 @@ from sdnctl.model.views import (
     Member,
     Neighbour,
     NetworkView,
+    ServiceMac,
     Station,
     TunnelPeer,
 )
 from sdnctl.sync.tables import NOTHING, Compiled
 from sdnctl.sync.views import View
 
-Common = TunnelPeer | Neighbour | Station | GroupView | Member
+Common = TunnelPeer | Neighbour | Station | ServiceMac | GroupView | Member
 """Views that many hosts have alike."""
 
 
@@ -69,6 +70,8 @@ def compile_view(view: View | None) -> Compiled:
             flows = apps.neighbour(view)
         case Station():
             flows = apps.station(view)
+        case ServiceMac():
+            flows = apps.service_mac(view)
         case GroupView():
             flows = apps.group(view)
         case Member():

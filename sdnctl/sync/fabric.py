@@ -28,6 +28,7 @@ from sdnctl.model.host_check import OvsdbSeen
 from sdnctl.model.ids import Revision
 from sdnctl.model.network import Network, Subnet
 from sdnctl.model.port import Plug, Port, PortStatus
+from sdnctl.model.qos import QosPolicy
 from sdnctl.model.security import AddressGroup, SecurityGroup
 from sdnctl.sync import host as host_task
 from sdnctl.sync.check import Checker
@@ -151,6 +152,8 @@ class Fabric:
         """Load the intent completely, then begin to look at the hosts."""
         self._store.on_commit(self.notify)
         contents = self._store.load()
+        for policy in contents.qos_policies:
+            self.world.put_policy(policy)
         for group in contents.security_groups:
             self.world.put_group(group)
         for addresses in contents.address_groups:
@@ -236,6 +239,8 @@ class Fabric:
                 world.put_network(model)
             case Subnet():
                 world.put_subnet(model)
+            case QosPolicy():
+                world.put_policy(model)
             case SecurityGroup():
                 world.put_group(model)
             case AddressGroup():
@@ -253,6 +258,8 @@ class Fabric:
                 world.remove_network(object_id)
             case None if kind == "subnet":
                 world.remove_subnet(object_id)
+            case None if kind == "qos_policy":
+                world.remove_policy(object_id)
             case None if kind == "security_group":
                 world.remove_group(object_id)
             case None if kind == "address_group":
@@ -600,5 +607,5 @@ class Fabric:
         return read_drops(tuple(self.tasks.values()))
 
 
-KINDS: Final = ("host", "network", "subnet", "security_group", "address_group", "port")
+KINDS: Final = ("host", "qos_policy", "network", "subnet", "security_group", "address_group", "port")
 """In the order in which changes of one batch are put into the world."""

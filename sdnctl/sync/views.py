@@ -14,6 +14,8 @@ from sdnctl.apps import leases
 from sdnctl.model.addresses import link_local, sources_of
 from sdnctl.model.ids import GroupKey, Ofport
 from sdnctl.model.network import Network, NetworkType
+from sdnctl.model.port import DHCP_OWNER, NETWORK_OWNERS, Port
+from sdnctl.model.qos import UNLIMITED, QosLimits
 from sdnctl.model.security import AddressGroup, Established
 from sdnctl.model.views import (
     Clause,
@@ -26,15 +28,19 @@ from sdnctl.model.views import (
     HostView,
     LocalPort,
     Member,
+    Metered,
     Neighbour,
     NetworkView,
+    ServiceMac,
     Station,
     TunnelPeer,
 )
 from sdnctl.sync.cloud import Cloud, NetworkIndex
 from sdnctl.sync.units import HOST_UNIT, Unit, UnitKind, unpack_prefix
 
-View = HostView | TunnelPeer | NetworkView | FloodChunk | LocalPort | Neighbour | Station | GroupView | Member
+View = (
+    HostView | TunnelPeer | NetworkView | FloodChunk | LocalPort | Neighbour | Station | ServiceMac | GroupView | Member
+)
 
 
 def units(cloud: Cloud, host_id: str) -> Iterator[Unit]:
@@ -62,6 +68,8 @@ def network_units(cloud: Cloud, network_id: str, host_id: str) -> Iterator[Unit]
         yield Unit(UnitKind.NEIGHBOUR, port_id)
     for mac in index.stations:
         yield Unit(UnitKind.STATION, network_id, mac)
+    for mac in cloud.service_macs.get(network_id, ()):
+        yield Unit(UnitKind.SERVICE_MAC, network_id, mac)
     asked = {port_id for group_id in index.wanted.get(host_id, ()) for port_id in index.members.get(group_id, ())}
     for number in {number for port_id in asked for number in cloud.served[port_id].addresses}:
         yield Unit(UnitKind.MEMBER, network_id, number)
@@ -100,10 +108,24 @@ def view(cloud: Cloud, host_id: str, unit: Unit) -> View | None:
             if not chunk:
                 return None
             open_ones = (ofport for ofport, port_id in chunk.items() if port_id in index.open_ports)
-            filtered = tuple(_filtered(cloud, host_id, chunk))
-            return FloodChunk(network.key, unit.number, tuple(sorted(chunk)), tuple(sorted(open_ones)), filtered)
+            services = (
+                ofport
+                for ofport, port_id in chunk.items()
+                if network.client_isolation and cloud.ports[port_id].is_service_port
+            )
+            return FloodChunk(
+                network.key,
+                unit.number,
+                tuple(sorted(chunk)),
+                tuple(sorted(open_ones)),
+                tuple(_filtered(cloud, host_id, chunk)),
+                tuple(sorted(services)),
+                tuple(_metered(cloud, host_id, chunk)),
+            )
         case UnitKind.MEMBER:
             return _member(cloud, host_id, network, index, unit.number)
+        case UnitKind.SERVICE_MAC:
+            return _service_mac(cloud, network, index, unit.number)
         case _:
             return _station(cloud, host_id, network, index, unit.number)
 
@@ -138,6 +160,7 @@ def _network_view(cloud: Cloud, host_id: str, network: Network, index: NetworkIn
         peers,
         tuple(sorted(index.chunks[host_id])),
         bool(index.open_ports),
+        network.client_isolation,
     )
 
 
@@ -159,6 +182,7 @@ def _local_port(cloud: Cloud, host_id: str, port_id: str) -> LocalPort | None:
         lease(cloud, port_id) is not None,
         _filtering(cloud, port_id),
         tuple(sorted(cloud.groups[one].key for one in served.groups if one in cloud.groups)),
+        _limits(cloud, port_id),
     )
 
 
@@ -177,6 +201,24 @@ def _filtered(cloud: Cloud, host_id: str, ofports: Iterable[Ofport]) -> Iterator
         filtering = _filtering(cloud, port_id) if port_id else Filtering.NONE
         if port_id and filtering:
             yield Filtered(ofport, cloud.ports[port_id].key, filtering)
+
+
+def _limits(cloud: Cloud, port_id: str) -> QosLimits:
+    """What a port is held to: by its own policy, or else by its network's, unless it is the network's itself."""
+    port = cloud.ports[port_id]
+    policy_id = port.qos_policy_id
+    if policy_id is None and not port.device_owner.startswith(NETWORK_OWNERS):
+        policy_id = cloud.networks[port.network_id].qos_policy_id
+    policy = cloud.qos_policies.get(policy_id) if policy_id else None
+    return policy.limits if policy else UNLIMITED
+
+
+def _metered(cloud: Cloud, host_id: str, ofports: Iterable[Ofport]) -> Iterator[Metered]:
+    """Which of a host's ofports are ports that may receive only so much."""
+    for ofport in sorted(ofports):
+        port_id = cloud.at_ofport[host_id].get(ofport)
+        if port_id and _limits(cloud, port_id).limits_receiving:
+            yield Metered(ofport, cloud.ports[port_id].key)
 
 
 def _group_view(cloud: Cloud, group_id: str) -> GroupView | None:
@@ -237,6 +279,9 @@ def _neighbour(cloud: Cloud, host_id: str, port_id: str) -> Neighbour | None:
     if served is None or host_id not in cloud.indexes[served.network_id].present:
         return None
     port = cloud.ports[port_id]
+    if cloud.networks[port.network_id].client_isolation and not _is_for_all(port):
+        # Service ports ask it themselves, and nobody else shall know of it.
+        return None
     mac = int(port.mac)
     return Neighbour(
         port.key,
@@ -245,6 +290,21 @@ def _neighbour(cloud: Cloud, host_id: str, port_id: str) -> Neighbour | None:
         tuple(int(one.address) for one in port.fixed_ips if one.address.version == 4),
         (*(int(one.address) for one in port.fixed_ips if one.address.version == 6), link_local(mac)),
     )
+
+
+def _is_for_all(port: Port) -> bool:
+    """Clients that are isolated from each other reach it."""
+    return port.is_service_port or port.device_owner == DHCP_OWNER
+
+
+def _service_mac(cloud: Cloud, network: Network, index: NetworkIndex, mac: int) -> ServiceMac | None:
+    owners = cloud.service_macs.get(network.id, {}).get(mac)
+    if not network.client_isolation or not owners:
+        return None
+    if any(not cloud.ports[user].is_service_port for user in index.stations.get(mac, ())):
+        # By an address pair a client may use it too, and would be taken for a service port.
+        return None
+    return ServiceMac(min(cloud.ports[owner].key for owner in owners), network.key, mac)
 
 
 def _station(cloud: Cloud, host_id: str, network: Network, index: NetworkIndex, mac: int) -> Station | None:

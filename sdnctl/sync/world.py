@@ -25,6 +25,7 @@ from sdnctl.model.host import Host, HostFacts
 from sdnctl.model.ids import Revision
 from sdnctl.model.network import Network, Subnet
 from sdnctl.model.port import DHCP_OWNER, Port
+from sdnctl.model.qos import QosPolicy
 from sdnctl.model.security import AddressGroup, Established, SecurityGroup
 from sdnctl.model.views import CHUNK
 from sdnctl.sync import views
@@ -60,6 +61,10 @@ class World:
         """security or address group -> the security groups whose rules name it."""
         self._ports_with: dict[str, set[str]] = defaultdict(set)
         """security group -> ports that have it, served or not."""
+        self._held_ports: dict[str, set[str]] = defaultdict(set)
+        """QoS policy -> ports that have it themselves, served or not."""
+        self._held_networks: dict[str, set[str]] = defaultdict(set)
+        """QoS policy -> networks that have it."""
         self._ports_of: dict[str, set[str]] = defaultdict(set)
         self._by_key: dict[tuple[str, int], str] = {}
         self._dirty: dict[str, dict[Unit, Revision]] = defaultdict(dict)
@@ -97,14 +102,20 @@ class World:
         self.networks[network.id] = network
         self._by_key["network", network.key] = network.id
         self._forget_leases(network.id)
+        self._hold(self._held_networks, network.id, old.qos_policy_id if old else None, network.qos_policy_id)
         if old is None or old.admin_state_up != network.admin_state_up:
             self._reindex(self._ports_of[network.id])
+        elif old.qos_policy_id != network.qos_policy_id:
+            self._limits_changed(self._ports_of[network.id])
+        if old is not None and old.client_isolation != network.client_isolation:
+            self._isolation_changed(network.id)
 
     def remove_network(self, network_id: str) -> None:
         """A network was removed."""
         network = self.networks.pop(network_id, None)
         if network is not None:
             del self._by_key["network", network.key]
+            self._hold(self._held_networks, network_id, network.qos_policy_id, None)
             self._forget_leases(network_id)
             self._reindex(self._ports_of[network_id])
 
@@ -126,6 +137,7 @@ class World:
         old = self.ports.get(port.id)
         if old is not None and old.network_id != port.network_id:
             self.remove_port(port.id)
+            old = None
         self.ports[port.id] = port
         self._by_key["port", port.key] = port.id
         self._ports_of[port.network_id].add(port.id)
@@ -134,7 +146,9 @@ class World:
             self._ports_with[group_id].discard(port.id)
         for group_id in port.security_groups:
             self._ports_with[group_id].add(port.id)
+        self._hold(self._held_ports, port.id, old.qos_policy_id if old else None, port.qos_policy_id)
         self._plug_changed(old, port)
+        self._service_changed(old, port)
         if DHCP_OWNER in (port.device_owner, old.device_owner if old else ""):
             self.cloud.servers[port.network_id].discard(port.id)
             if port.device_owner == DHCP_OWNER:
@@ -154,7 +168,9 @@ class World:
             self._ports_with[group_id].discard(port_id)
             if not self._ports_with[group_id]:
                 del self._ports_with[group_id]
+        self._hold(self._held_ports, port_id, port.qos_policy_id, None)
         self._plug_changed(port, None)
+        self._service_changed(port, None)
         if port.device_owner == DHCP_OWNER:
             self.cloud.servers[port.network_id].discard(port_id)
             self._subnet_changed(port.network_id)
@@ -186,6 +202,18 @@ class World:
         """An address group was removed."""
         if self.address_groups.pop(group_id, None) is not None:
             self._remote_changed(group_id)
+
+    def put_policy(self, policy: QosPolicy) -> None:
+        """A QoS policy or one of its rules was added or changed."""
+        old = self.cloud.qos_policies.get(policy.id)
+        self.cloud.qos_policies[policy.id] = policy
+        if old is None or old.rules != policy.rules:
+            self._policy_changed(policy.id)
+
+    def remove_policy(self, policy_id: str) -> None:
+        """A QoS policy was removed. Should something still have it, that limits nothing."""
+        if self.cloud.qos_policies.pop(policy_id, None) is not None:
+            self._policy_changed(policy_id)
 
     # --- facts --------------------------------------------------------------------------------------------------
 
@@ -328,10 +356,13 @@ class World:
         if new is not None:
             self._index(port_id, new, index, touched_macs)
         hosts_after = set(index.present)
+        services = self.cloud.service_macs.get(network_id, ())
         for host_id in hosts_before | hosts_after:
             self._mark(host_id, Unit(UnitKind.NEIGHBOUR, port_id))
             for mac in touched_macs:
                 self._mark(host_id, Unit(UnitKind.STATION, network_id, mac))
+                if mac in services:
+                    self._mark(host_id, Unit(UnitKind.SERVICE_MAC, network_id, mac))
             if host_id in index.wanted:
                 for number in {*(old.addresses if old else ()), *(new.addresses if new else ())}:
                     self._mark(host_id, Unit(UnitKind.MEMBER, network_id, number))
@@ -418,6 +449,31 @@ class World:
             self._dirty[host_id].setdefault(unit, self.revision)
             self.on_dirty(host_id)
 
+    def _isolation_changed(self, network_id: str) -> None:
+        """A network isolates its clients, or no more: floods, answers, and whom everybody reaches."""
+        index = self.cloud.indexes.get(network_id)
+        for host_id in index.present if index is not None else ():
+            for unit in list(views.network_units(self.cloud, network_id, host_id)):
+                self._mark(host_id, unit)
+
+    def _service_changed(self, old: Port | None, new: Port | None) -> None:
+        """A port is a service port, or no more, or has other MACs. It may be bound to no host."""
+        network_id = (new or old).network_id  # type: ignore[union-attr]  # one of the two is given
+        had, has = _service_macs(old), _service_macs(new)
+        if had == has:
+            return
+        macs = self.cloud.service_macs[network_id]
+        for mac in had - has:
+            _drop(macs, mac, old.id)  # type: ignore[union-attr]  # it had them
+        for mac in has - had:
+            macs.setdefault(mac, set()).add(new.id)  # type: ignore[union-attr]  # it has them
+        if not macs:
+            del self.cloud.service_macs[network_id]
+        index = self.cloud.indexes.get(network_id)
+        for host_id in index.present if index is not None else ():
+            for mac in had ^ has:
+                self._mark(host_id, Unit(UnitKind.SERVICE_MAC, network_id, mac))
+
     def _peer_changed(self, host_id: str) -> None:
         """The host's tunnel address changed: everyone who sends there is concerned."""
         for other in self.hosts:
@@ -443,6 +499,32 @@ class World:
     def _forget_leases(self, network_id: str) -> None:
         for port_id in self._ports_of[network_id]:
             self.cloud.leases.pop(port_id, None)
+
+    # --- quality of service -------------------------------------------------------------------------------------
+
+    @staticmethod
+    def _hold(holders: dict[str, set[str]], holder: str, old: str | None, new: str | None) -> None:
+        """A port or network has another policy than before."""
+        if old is not None and old in holders:
+            holders[old].discard(holder)
+            if not holders[old]:
+                del holders[old]
+        if new is not None:
+            holders[new].add(holder)
+
+    def _policy_changed(self, policy_id: str) -> None:
+        self._limits_changed(self._held_ports.get(policy_id, ()))
+        for network_id in self._held_networks.get(policy_id, ()):
+            self._limits_changed(self._ports_of[network_id])
+
+    def _limits_changed(self, port_ids: Iterable[str]) -> None:
+        """What ports are held to may have changed: that is in their own flows, and in how copies come to them."""
+        for port_id in port_ids:
+            served = self.cloud.served.get(port_id)
+            if served is not None and served.binding is not None and served.binding.ofport is not None:
+                host_id, ofport = served.binding.host_id, served.binding.ofport
+                self._mark(host_id, Unit(UnitKind.PORT, port_id))
+                self._mark(host_id, Unit(UnitKind.CHUNK, served.network_id, ofport // CHUNK))
 
     # --- security groups ----------------------------------------------------------------------------------------
 
@@ -525,6 +607,13 @@ class World:
         """A group came, went or became another kind: its ports, and whoever names it."""
         self._remote_changed(group_id)
         self._reindex(self._ports_with.get(group_id, ()))
+
+
+def _service_macs(port: Port | None) -> set[int]:
+    """By which MACs a port is known as a service port."""
+    if port is None or not port.is_service_port or not port.admin_state_up:
+        return set()
+    return {int(port.mac), *(int(pair.mac) for pair in port.allowed_address_pairs)}
 
 
 def _drop(index: dict[_Key, set[str]], key: _Key, value: str) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from webob import Request, Response
 
 from sdnctl.api.app import Application
+from sdnctl.api.resources import BY_NAME
 from tests.api.fake import ADMIN
 
 
@@ -49,9 +50,10 @@ class Client:
 
     def make(self, kind: str, token: str = ADMIN, **values: object) -> dict[str, object]:
         """A new object of this kind, as the answer shows it."""
-        response = self.post(f"/v2.0/{kind.replace('_', '-')}s", {kind: values}, token=token)
+        resource = BY_NAME[kind]
+        response = self.post(f"/v2.0/{resource.path}", {resource.key: values}, token=token)
         assert response.status_int == 201, response.text
-        made: dict[str, object] = response.json[kind]
+        made: dict[str, object] = response.json[resource.key]
         return made
 
 

@@ -48,7 +48,7 @@ FILTERED = [
 @settings(max_examples=25)
 @given(value=json_values)
 def test_any_value_is_taken_or_refused_by_name(resource: Resource, attribute: Attribute, value: object) -> None:
-    response = CLIENT.post(f"/v2.0/{resource.path}", {resource.name: {attribute.name: value}})
+    response = CLIENT.post(f"/v2.0/{resource.path}", {resource.key: {attribute.name: value}})
     if response.status_int == 201:
         return
     status, _, message = error(response)

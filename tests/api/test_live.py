@@ -31,6 +31,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
         live.make("security_group_rule", **rule, protocol="tcp", port_range_min=80, port_range_max=81)
         live.make("security_group_rule", **rule, remote_ip_prefix="192.0.2.5/24")
         live.make("security_group_rule", **rule, remote_address_group_id=addresses["id"])
+        live.make("qos_policy", name="q", is_default=True)
         yield live
 
 
@@ -136,10 +137,10 @@ def test_every_changeable_attribute_takes_what_it_is(
 ) -> None:
     example = examples[resource.name]
     token = cloud.token("red", "admin", "service") if attribute.name == "binding:profile" else cloud.admin
-    body = {resource.name: {attribute.name: example[attribute.name]}}
+    body = {resource.key: {attribute.name: example[attribute.name]}}
     response = cloud.client.put(f"/v2.0/{resource.path}/{example['id']}", body, token=token)
     assert response.status_int == 200, response.text
-    assert response.json[resource.name][attribute.name] == example[attribute.name]
+    assert response.json[resource.key][attribute.name] == example[attribute.name]
 
 
 def test_defaults_mean_what_the_store_would_have_chosen(live: Live) -> None:

@@ -44,6 +44,53 @@ def cloud(request: pytest.FixtureRequest, live: Live) -> Iterator[openstack.conn
     server.stop()
 
 
+def test_qos(cloud: openstack.connection.Connection) -> None:
+    """By the network proxy and by the cloud layer, which asks for the extensions first."""
+    network = cloud.network
+    policy = network.create_qos_policy(name="gold", shared=True, is_default=True)
+    assert (policy.name, policy.is_shared, policy.is_default, policy.rules) == ("gold", True, True, [])
+    limit = network.create_qos_bandwidth_limit_rule(policy, max_kbps=5000, max_burst_kbps=100, direction="ingress")
+    assert (limit.max_kbps, limit.max_burst_kbps, limit.direction) == (5000, 100, "ingress")
+    limit = network.update_qos_bandwidth_limit_rule(limit, policy, max_kbps=6000)
+    assert network.get_qos_bandwidth_limit_rule(limit, policy).max_kbps == 6000
+    packets = network.create_qos_packet_rate_limit_rule(policy, max_kpps=5)
+    assert (packets.max_kpps, packets.max_burst_kpps, packets.direction) == (5, 0, "egress")
+    mark = network.create_qos_dscp_marking_rule(policy, dscp_mark=26)
+    assert [one.dscp_mark for one in network.qos_dscp_marking_rules(policy)] == [26]
+    assert {one["type"] for one in network.get_qos_policy(policy).rules} == {
+        "bandwidth_limit",
+        "packet_rate_limit",
+        "dscp_marking",
+    }
+    assert {one.type for one in network.qos_rule_types()} == {"bandwidth_limit", "packet_rate_limit", "dscp_marking"}
+    assert network.get_qos_rule_type("dscp_marking").drivers[0]["name"] == "sdnctl"
+    by_default = network.create_network(name="blue")
+    assert by_default.qos_policy_id == policy.id
+    plain = cloud.create_qos_policy(name="plain", shared=False, default=False)
+    assert cloud.create_qos_bandwidth_limit_rule("plain", max_kbps=1000, direction="egress").max_kbps == 1000
+    assert cloud.create_qos_dscp_marking_rule("plain", dscp_mark=8).dscp_mark == 8
+    assert len(cloud.get_qos_policy("plain").rules) == 2
+    assert cloud.get_qos_rule_type_details("bandwidth_limit").type == "bandwidth_limit"
+    port = network.create_port(network_id=by_default.id, qos_policy_id=plain.id)
+    assert (port.qos_policy_id, port.qos_network_policy_id) == (plain.id, policy.id)
+    with pytest.raises(openstack.exceptions.ConflictException, match="used by"):
+        network.delete_qos_policy(policy, ignore_missing=False)
+    with pytest.raises(openstack.exceptions.BadRequestException, match="never guaranteed"):
+        network.create_qos_minimum_bandwidth_rule(policy, min_kbps=5)
+    assert network.update_port(port, qos_policy_id=None).qos_policy_id is None
+    assert network.update_network(by_default, qos_policy_id=None).qos_policy_id is None
+    for delete, rule in (
+        (network.delete_qos_bandwidth_limit_rule, limit),
+        (network.delete_qos_packet_rate_limit_rule, packets),
+        (network.delete_qos_dscp_marking_rule, mark),
+    ):
+        delete(rule, policy, ignore_missing=False)
+    assert network.get_qos_policy(policy).rules == []
+    network.delete_qos_policy(policy, ignore_missing=False)
+    assert cloud.delete_qos_policy("plain")
+    assert list(network.qos_policies()) == []
+
+
 @pytest.mark.proves("S118", "S126")
 def test_life_of_network_subnet_and_port(cloud: openstack.connection.Connection) -> None:
     network = cloud.network.create_network(name="blue", mtu=1400, description="first")

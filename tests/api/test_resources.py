@@ -10,7 +10,7 @@ import pytest
 
 from sdnctl.api import semantics
 from sdnctl.api.extensions import BY_ALIAS, EXTENSIONS
-from sdnctl.api.resources import RESOURCES, Attribute, Default, May, Resource
+from sdnctl.api.resources import PARTS, RESOURCES, Attribute, Default, May, Resource
 
 ROWS = [
     pytest.param(resource, attribute, id=f"{resource.name}.{attribute.name}")
@@ -30,6 +30,9 @@ OF_REQUESTS = {
     "tag-creation",
     "tag-ports-during-bulk-creation",
     "port-security-groups-filtering",
+    "qos-rule-type-details",
+    "qos-rule-type-filter",
+    "qos-rules-alias",
     "sdnctl-projects",
     "sdnctl-tokens",
     "sdnctl-flows",
@@ -54,7 +57,7 @@ def test_row(resource: Resource, attribute: Attribute) -> None:
 
 
 def test_every_alias_is_proved_by_an_attribute_or_a_test_of_behaviour() -> None:
-    used = {attribute.alias for resource in RESOURCES for attribute in resource.attributes}
+    used = {attribute.alias for resource in (*RESOURCES, *PARTS) for attribute in resource.attributes}
     used |= {action.alias for resource in RESOURCES for action in resource.actions}
     assert {extension.alias for extension in EXTENSIONS} == (used - {"core"}) | OF_REQUESTS
 

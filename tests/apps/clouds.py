@@ -13,6 +13,7 @@ from sdnctl.model.addresses import IPV4_MASK, IPV6_MASK, link_local
 from sdnctl.model.filters import ALL, Filters
 from sdnctl.model.ids import GroupKey, HostKey, NetworkKey, Ofport, PortKey
 from sdnctl.model.network import NetworkType
+from sdnctl.model.qos import UNLIMITED, QosLimits
 from sdnctl.model.views import (
     CHUNK,
     Clause,
@@ -23,8 +24,10 @@ from sdnctl.model.views import (
     HostView,
     LocalPort,
     Member,
+    Metered,
     Neighbour,
     NetworkView,
+    ServiceMac,
     Source,
     Station,
     TunnelPeer,
@@ -45,6 +48,8 @@ class Net:
     key: int
     type: NetworkType
     segment: int | None
+    isolated: bool = False
+    """Clients reach service ports only."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,9 @@ class Guest:
     ipv4: bool = True
     groups: tuple[int, ...] = ()
     stateful: bool = True
+    service: bool = False
+    """It is a service port."""
+    qos: QosLimits = UNLIMITED
 
     @property
     def is_open(self) -> bool:
@@ -104,6 +112,7 @@ class Guest:
             self.dhcp,
             self.filtering,
             tuple(map(GroupKey, self.groups)) if self.filtering else (),
+            self.qos,
         )
 
     def neighbour(self) -> Neighbour:
@@ -178,6 +187,7 @@ class Cloud:
             tuple(map(endpoint, others)),
             tuple(numbers),
             any(guest.is_open for guest in members),
+            net.isolated,
         )
         for number in numbers:
             yield FloodChunk(
@@ -190,15 +200,28 @@ class Cloud:
                     for guest in sorted(self.on(host, net), key=lambda one: one.number)
                     if guest.number // CHUNK == number and guest.filtering
                 ),
+                tuple(
+                    Ofport(guest.number)
+                    for guest in sorted(self.on(host, net), key=lambda one: one.number)
+                    if guest.number // CHUNK == number and guest.service and net.isolated
+                ),
+                tuple(
+                    Metered(Ofport(guest.number), PortKey(guest.number))
+                    for guest in sorted(self.on(host, net), key=lambda one: one.number)
+                    if guest.number // CHUNK == number and guest.qos.limits_receiving
+                ),
             )
         owners: dict[int, list[Guest]] = {}
         for guest in members:
-            yield guest.neighbour()
+            if guest.service or not net.isolated:
+                yield guest.neighbour()
             for address in guest.macs:
                 owners.setdefault(address, []).append(guest)
         for address, guests in owners.items():
             first = guests[0]
             key, network = PortKey(first.number), NetworkKey(net.key)
+            if net.isolated and all(guest.service for guest in guests):
+                yield ServiceMac(PortKey(min(guest.number for guest in guests)), network, address)
             if len(guests) > 1:
                 yield Station(key, network, address, None, None)
             elif first.host == host:
@@ -224,6 +247,8 @@ def flows_of(view: object) -> tuple[Flow, ...]:
             return apps.neighbour(view)
         case Station():
             return apps.station(view)
+        case ServiceMac():
+            return apps.service_mac(view)
         case GroupView():
             return apps.group(view)
         case Member():

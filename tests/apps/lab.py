@@ -133,7 +133,7 @@ class Lab:
                 fate.drops.append((Table(int(table)), found[1]))
         fate.punted |= "CONTROLLER:65535" in text
         passes = re.findall(r"^Datapath actions: (.*)$", text, re.MULTILINE)
-        for number in (one for actions in passes for one in re.findall(r"(?:^|,)(\d+)(?=,|$)", actions)):
+        for number in (one for actions in passes for one in re.findall(r"(?:^|,|clone\()(\d+)(?=,|\)|$)", actions)):
             name = self._odp[number]
             if received == f"in_port={name.removeprefix('g')}":
                 fate.answered = True
@@ -158,6 +158,10 @@ class Lab:
 
     def receive(self, number: int) -> bytes:
         return self._wires[number].receive()
+
+    def waiting(self, number: int) -> int:
+        """How many frames have come out of a guest's port and were not received yet."""
+        return self._wires[number].waiting()
 
     def settle(self) -> None:
         """Wait until the switch has done all it was given, and forget what came out."""
@@ -192,6 +196,15 @@ class Wire:
     def receive(self) -> bytes:
         """The next frame that comes out of the port."""
         return self._exactly(int.from_bytes(self._exactly(2), "big"))
+
+    def waiting(self) -> int:
+        self._socket.settimeout(0)
+        count = 0
+        with contextlib.suppress(BlockingIOError):
+            while self.receive():
+                count += 1
+        self._socket.settimeout(20)
+        return count
 
     def drain(self) -> None:
         self._socket.settimeout(0)

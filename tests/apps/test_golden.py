@@ -8,9 +8,11 @@ from dataclasses import replace
 from sdnctl.apps import (
     classify,
     dhcp,
+    isolation,
     meters,
     output,
     port_security,
+    qos,
     responders,
     security_groups,
     statistics,
@@ -19,6 +21,7 @@ from sdnctl.apps import (
 from sdnctl.model.filters import Filters
 from sdnctl.model.ids import GroupKey, HostKey, NetworkKey, Ofport, PortKey
 from sdnctl.model.network import NetworkType
+from sdnctl.model.qos import QosLimits, bandwidth, packet_rate
 from sdnctl.model.security import Direction
 from sdnctl.model.views import (
     Clause,
@@ -30,7 +33,9 @@ from sdnctl.model.views import (
     GroupView,
     HostView,
     Member,
+    Metered,
     NetworkView,
+    ServiceMac,
     Station,
     TunnelPeer,
 )
@@ -140,6 +145,17 @@ def test_switching_of_a_flat_network_with_an_open_port(golden: Golden) -> None:
     golden.check("switching/flat_open", [*switching.network_flows(FLAT), *switching.chunk_flows(chunk)])
 
 
+def test_isolation(golden: Golden) -> None:
+    """Two other hosts, a service port among three here, one elsewhere; the one here is asked by its security group."""
+    network = replace(VXLAN, isolated=True)
+    flows = [*isolation.host_flows(HOST), *isolation.network_flows(VLAN), *isolation.network_flows(network)]
+    for number in (1, 6):
+        flows += isolation.service_flows(ServiceMac(PortKey(number), NetworkKey(1), mac(number)))
+    filtered = (Filtered(Ofport(1), PortKey(1), Filtering.STATELESS),)
+    chunk = FloodChunk(NetworkKey(1), 0, (Ofport(1), Ofport(2), Ofport(3)), (), filtered, (Ofport(1),))
+    golden.check("isolation/network", [*flows, *switching.chunk_flows(chunk)])
+
+
 def test_switching_without_underlay(golden: Golden) -> None:
     """No tunnel address, no mapped bridge: local traffic works, the rest is dropped and says why."""
     flows = []
@@ -151,6 +167,22 @@ def test_switching_without_underlay(golden: Golden) -> None:
 
 def test_output(golden: Golden) -> None:
     golden.check("output/port", [*output.host_flows(HOST), *output.port_flows(VM)])
+
+
+def test_qos(golden: Golden) -> None:
+    """Of a host; of a port with every limit and a mark; of one that may send only so much; and copies to both."""
+    whole = QosLimits(bandwidth(10000), packet_rate(5), bandwidth(20000), packet_rate(4), 46)
+    all_limits, one_limit = replace(VM, qos=whole), replace(Guest(2, GREEN, 1).local(), qos=QosLimits(bandwidth(5000)))
+    flows = [*qos.host_flows(HOST), *qos.port_flows(all_limits), *qos.port_flows(one_limit)]
+    flows += [*output.port_flows(all_limits), *output.port_flows(one_limit)]
+    chunk = FloodChunk(NetworkKey(1), 0, (Ofport(1), Ofport(2)), metered=(Metered(Ofport(1), PortKey(1)),))
+    golden.check("qos/port", [*flows, *switching.chunk_flows(chunk)])
+
+
+def test_copies_to_a_filtered_port_that_may_receive_only_so_much(golden: Golden) -> None:
+    filtered, metered = Filtered(Ofport(1), PortKey(1), Filtering.STATELESS), Metered(Ofport(1), PortKey(1))
+    chunk = FloodChunk(NetworkKey(1), 0, (Ofport(1), Ofport(2)), (Ofport(2),), (filtered,), metered=(metered,))
+    golden.check("qos/filtered", switching.chunk_flows(chunk))
 
 
 def test_security_groups_of_a_host(golden: Golden) -> None:

@@ -14,8 +14,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sdnctl import apps
-from sdnctl.apps import classify, dhcp, output, port_security, responders, security_groups, statistics, switching
-from sdnctl.flows.action import Goto, Learn, Resubmit
+from sdnctl.apps import (
+    classify,
+    dhcp,
+    isolation,
+    output,
+    port_security,
+    qos,
+    responders,
+    security_groups,
+    statistics,
+    switching,
+)
+from sdnctl.flows.action import Action, Clone, Goto, Learn, Resubmit
 from sdnctl.flows.flow import Flow
 from sdnctl.flows.match import Match
 from sdnctl.flows.pipeline import App, Reason, Table, read_cookie
@@ -23,21 +34,29 @@ from sdnctl.flows.wire import encode
 from sdnctl.model.filters import Filters
 from sdnctl.model.ids import GroupKey, HostKey
 from sdnctl.model.network import NetworkType
+from sdnctl.model.qos import QosLimits, Rate
 from sdnctl.model.security import Direction
 from sdnctl.model.views import GroupAddress, GroupRule, GroupView, HostView, LocalPort, Neighbour, Source, Station
 from tests.apps.clouds import Cloud, Guest, Net, flows_of, meters_of
 from tests.apps.conftest import CLOUD
 from tests.apps.packets import mac, v4, v6
+from tests.apps.test_qos import CLOUD as LIMITED
 from tests.apps.test_security_groups import CLOUD as GUARDED
 
-STAGES = (classify, port_security, responders, dhcp, security_groups, switching, output, statistics)
+STAGES = (classify, port_security, responders, dhcp, qos, security_groups, isolation, switching, output, statistics)
 
 nets = st.one_of(
     st.builds(Net, st.just(1), st.just(NetworkType.VXLAN), st.just(5000)),
     st.builds(Net, st.just(2), st.just(NetworkType.VLAN), st.just(300)),
     st.builds(Net, st.just(3), st.just(NetworkType.FLAT), st.none()),
     st.builds(Net, st.just(4), st.just(NetworkType.VXLAN), st.just(5001)),
+    st.builds(Net, st.just(5), st.just(NetworkType.VXLAN), st.just(5002), st.just(True)),
+    st.builds(Net, st.just(6), st.just(NetworkType.VLAN), st.just(301), st.just(True)),
 )
+
+
+rates = st.none() | st.builds(Rate, st.sampled_from((1, 5000, 0xFFFFFFFF)), st.sampled_from((100, 0xFFFFFFFF)))
+limits = st.builds(QosLimits, rates, rates, rates, rates, st.sampled_from((None, 0, 46)))
 
 
 @st.composite
@@ -99,6 +118,8 @@ def clouds(draw: st.DrawFn) -> Cloud:
             ipv4=draw(st.booleans()),
             groups=tuple(sorted(draw(st.sets(st.integers(1, 4), max_size=3)))),
             stateful=draw(st.booleans()),
+            qos=draw(limits),
+            service=draw(st.booleans()),
         )
         for number in numbers
         if number not in (100, 101)
@@ -141,12 +162,17 @@ def test_meters_in_use_exist(cloud: Cloud) -> None:
     assert sorted(there) == sorted(set(used))
 
 
+def steps(flow: Flow) -> list[Action]:
+    """All that a flow does, within its clones too."""
+    return [one for action in flow.actions for one in (action.actions if isinstance(action, Clone) else (action,))]
+
+
 @given(clouds())
 def test_jumps_lead_to_a_table_that_has_flows(cloud: Cloud) -> None:
     flows = flows_on(cloud, 1)
     filled = {flow.table for flow in flows}
     for flow in flows:
-        for action in flow.actions:
+        for action in steps(flow):
             if isinstance(action, Goto | Resubmit):
                 assert action.table in filled, flow.text()
 
@@ -179,7 +205,7 @@ def test_header_tells_the_tables_and_priorities_of_the_flows(module: object) -> 
             told[key] = f"{told.get(key, '')} {found.group(2)}"
     given_flows = [
         flow
-        for cloud in (CLOUD, GUARDED)
+        for cloud in (CLOUD, GUARDED, LIMITED)
         for host in (1, 2)
         for flow in flows_on(cloud, host)
         if flow.cookie >> 48 & 0xFF == app_of(module)
@@ -200,7 +226,7 @@ def test_header_tells_the_tables_and_priorities_of_the_flows(module: object) -> 
         assert found_reason is not None
         if found_reason[1]:
             assert found_reason[1].name in words or module is statistics, (words, flow.text())
-        for action in () if flow.drops else flow.actions:
+        for action in () if flow.drops else steps(flow):
             if isinstance(action, Goto | Resubmit):
                 assert Table(action.table).name in words, (words, flow.text())
 

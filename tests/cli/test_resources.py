@@ -223,6 +223,32 @@ def test_plug_and_unplug(lan: Api) -> None:
     assert lan.json("port unplug vm1")["plug"] is None
 
 
+def test_rules_of_a_qos_policy(lan: Api) -> None:
+    """Parts of an object are added, changed and removed by verbs of their own."""
+    policy = lan.json("qos-policy create gold --shared --is-default")
+    assert policy == policy | {"name": "gold", "shared": True, "is_default": True}
+    rule = lan.json("qos-policy add-bandwidth-limit-rule gold --max-kbps 5000 --direction ingress --wait")
+    assert rule == rule | {"max_kbps": 5000, "max_burst_kbps": 0, "direction": "ingress"}
+    assert lan.sent("bandwidth_limit_rule")["qos_policy_id"] == policy["id"]
+    changed = lan.json(f"qos-policy set-bandwidth-limit-rule gold {rule['id']} --max-burst-kbps 700")
+    assert changed == rule | {"max_burst_kbps": 700}
+    assert lan.json("qos-policy add-dscp-marking-rule gold --dscp-mark 46")["dscp_mark"] == 46
+    lan.ok(f"qos-policy remove-bandwidth-limit-rule gold {rule['id']}")
+    assert lan.repository.objects["bandwidth_limit_rule"] == {}
+    assert lan.json("port create --network net1 --qos-policy gold")["qos_policy_id"] == policy["id"]
+    assert lan.json("network set net1 --qos-policy gold")["qos_policy_id"] == policy["id"]
+    assert lan.json("network set net1 --no-qos-policy")["qos_policy_id"] is None
+    for line, message in (
+        ("qos-policy add-bandwidth-limit-rule gold", "--max-kbps"),
+        ("qos-policy add-dscp-marking-rule gold --dscp-mark 1", "not one of"),
+        (f"qos-policy set-dscp-marking-rule gold {rule['id']}", "nothing to change"),
+        (f"qos-policy remove-dscp-marking-rule gold {rule['id']}", "could not be found"),
+        ("qos-policy add-dscp-marking-rule silver --dscp-mark 8", "no qos-policy with the name"),
+    ):
+        result = lan.run(line)
+        assert (result.status in {1, 2}, message in result.err) == (True, True), result.err
+
+
 def test_wait(lan: Api) -> None:
     """--wait waits for the hosts; those that did not confirm in time are named, and the status tells."""
     assert lan.run("network create a --wait").status == 0

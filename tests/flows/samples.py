@@ -9,6 +9,7 @@ from sdnctl.flows import notation
 from sdnctl.flows.action import (
     LOCAL,
     Action,
+    Clone,
     Conjunction,
     Controller,
     Ct,
@@ -29,6 +30,7 @@ from sdnctl.flows.action import (
     PushVlan,
     Resubmit,
     SetField,
+    Truncate,
 )
 from sdnctl.flows.fields import Fact, Field, Part, whole
 from sdnctl.flows.flow import Flow
@@ -165,6 +167,14 @@ ACTIONS: dict[type[Action], Callable[[], Iterator[tuple[Match, tuple[Action, ...
     Goto: lambda: iter([_any(Goto(253)), _any(Output(1), Goto(200))]),
     Conjunction: lambda: iter([_any(Conjunction(5, 1, 2)), _any(Conjunction(5, 2, 2), Conjunction(7, 64, 64))]),
     CtClear: lambda: iter([_any(CtClear())]),
+    Truncate: lambda: iter([_any(Truncate(1, 14)), _any(Truncate(0xFEFF, 0xFFFFFFFF), Output(1))]),
+    Clone: lambda: iter(
+        [
+            _any(Clone((Output(2),))),
+            _any(Clone((Load(FROM_PORT, 5), Resubmit(80))), Clone((Truncate(2, 64), Output(3))), Output(4)),
+            _ip(Meter(7), Clone((DecTtl(), SetField(Field.IPV4_SRC, IPV4), Controller(128, b"12345"))), Goto(253)),
+        ]
+    ),
     Learn: lambda: iter(
         [
             _any(Learn(90, 200, 0x5D0C010200000001, (Field.IN_PORT, DROP_REASON, DROP_SIDE))),

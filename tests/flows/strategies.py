@@ -9,6 +9,7 @@ from sdnctl.flows import notation
 from sdnctl.flows.action import (
     LOCAL,
     Action,
+    Clone,
     Conjunction,
     Controller,
     Ct,
@@ -29,6 +30,7 @@ from sdnctl.flows.action import (
     PushVlan,
     Resubmit,
     SetField,
+    Truncate,
 )
 from sdnctl.flows.fields import Fact, Field, Part
 from sdnctl.flows.flow import Flow
@@ -197,7 +199,7 @@ def learns(draw: st.DrawFn) -> Learn:
     return Learn(table, priority, draw(st.integers(0, 255)), same, draw(st.integers(0, 0xFFFF)))
 
 
-def actions_of(facts: int) -> st.SearchStrategy[Action]:
+def actions_of(facts: int, *, cloned: bool = False) -> st.SearchStrategy[Action]:
     """One action, other than meter, goto and conjunction, that a flow with these facts may have."""
     fields = settable(facts)
     readable = [field for field in Field if not int(field.needs) & ~facts and field is not Field.CONJ_ID]
@@ -208,6 +210,7 @@ def actions_of(facts: int) -> st.SearchStrategy[Action]:
         st.builds(Resubmit, st.integers(0, 253)),
         st.builds(Group, st.sampled_from(GROUPS)),
         st.builds(CtClear),
+        st.builds(Truncate, st.integers(1, notation.LAST_PORT), st.integers(14, 0xFFFFFFFF)),
         learns(),
         slot_loads(),
         loads(fields),
@@ -217,7 +220,12 @@ def actions_of(facts: int) -> st.SearchStrategy[Action]:
         st.sampled_from(fields).flatmap(parts).map(Pop),
     ]
     if facts & Fact.IP:
-        kinds += [st.builds(DecTtl), cts(facts)]
+        kinds.append(st.builds(DecTtl))
+    if cloned:
+        return st.one_of(kinds)
+    if facts & Fact.IP:
+        kinds.append(cts(facts))
+    kinds.append(st.lists(actions_of(facts, cloned=True), min_size=1, max_size=3).map(lambda some: Clone(tuple(some))))
     return st.one_of(kinds)
 
 

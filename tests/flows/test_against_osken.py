@@ -16,6 +16,7 @@ from sdnctl.flows.action import (
     CONTROLLER,
     IN_PORT,
     Action,
+    Clone,
     Conjunction,
     Controller,
     Ct,
@@ -35,6 +36,7 @@ from sdnctl.flows.action import (
     PushVlan,
     Resubmit,
     SetField,
+    Truncate,
 )
 from sdnctl.flows.fields import Field
 from sdnctl.flows.flow import Flow
@@ -132,7 +134,8 @@ CLASSES = {
     Controller: ("OFPActionOutput", "NXActionController2"), Load: "NXActionRegLoad", Move: "NXActionRegMove",
     Push: "NXActionStackPush", Pop: "NXActionStackPop", PushVlan: "OFPActionPushVlan", PopVlan: "OFPActionPopVlan",
     DecTtl: "OFPActionDecNwTtl", Resubmit: "NXActionResubmitTable", Group: "OFPActionGroup", CtClear: "NXActionCTClear",
-    Conjunction: "NXActionConjunction", Ct: "NXActionCT", Learn: "NXActionLearn",
+    Conjunction: "NXActionConjunction", Ct: "NXActionCT", Truncate: "NXActionOutputTrunc", Clone: "NXActionUnknown",
+    Learn: "NXActionLearn",
 }  # fmt: skip
 
 

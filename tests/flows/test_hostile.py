@@ -117,6 +117,8 @@ def test_unknown_parts_show_in_hexadecimal():
         "00040020 00000000 ffff0018 00002320 0025 000000000000 0004 0008 00000005",  # controller that pauses
         "00040018 00000000 00000010 00000001 0005 000000000000",  # output to a port with a length
         "00040010 00000000 00120008 00000001",  # pop_vlan with something in its padding
+        "00040028 00000000 ffff0020 00002320 002a 000000000000 ffff0010 00002320 002a 000000000000",  # clone in a clone
+        "00040018 00000000 ffff0010 00002320 0027 0001 0000000d",  # cut within the Ethernet header
     ),
 )
 def test_what_would_be_written_in_another_way_is_shown_as_it_is(instructions: str):

@@ -7,8 +7,23 @@ import sys
 
 import pytest
 
+from sdnctl.apps.qos import apart
 from sdnctl.flows import simulate
-from sdnctl.flows.action import Action, Controller, Ct, CtNat, Goto, Group, Load, Meter, Output, OutputInPort, Resubmit
+from sdnctl.flows.action import (
+    Action,
+    Controller,
+    Ct,
+    CtNat,
+    Goto,
+    Group,
+    Load,
+    Meter,
+    Output,
+    OutputInPort,
+    Resubmit,
+    SetField,
+    Truncate,
+)
 from sdnctl.flows.connections import EST_FLAG, NEW_FLAG, RPL_FLAG, TRK_FLAG, Connections, Tracked, always
 from sdnctl.flows.fields import Field
 from sdnctl.flows.flow import Flow, drop
@@ -114,6 +129,16 @@ def test_buckets_do_not_see_each_other() -> None:
     group = GroupSpec(1, "all", ((Load(NETWORK, 7), Output(2)), (Resubmit(1),)))
     flows = (Flow(0, 1, Match(), (Group(1),)), Flow(1, 1, Match().slot(NETWORK, 0), (Output(3),)))
     assert [one.ofport for one in Tables(flows, (group,)).run(PACKET).outputs] == [2, 3]
+
+
+def test_a_clone_leaves_the_packet_as_it_was() -> None:
+    """Registers, fields and stack; and what is cut off for the port it came from goes nowhere."""
+    copy = apart(Load(NETWORK, 7), SetField(Field.ETH_SRC, 5), Resubmit(1))
+    flows = (Flow(0, 1, Match(), (copy, Resubmit(1))), Flow(1, 2, Match().slot(NETWORK, 7), (Output(3),)))
+    outcome = Tables((*flows, Flow(1, 1, Match(), (Output(2), Truncate(4, 64))))).run(PACKET)
+    assert [one.ofport for one in outcome.outputs] == [3, 2, 4]
+    assert [one.packet[Field.ETH_SRC] for one in outcome.outputs] == [5, PACKET[Field.ETH_SRC], PACKET[Field.ETH_SRC]]
+    assert not outcome.withheld
 
 
 def test_a_circle_voids_everything() -> None:

@@ -14,8 +14,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sdnctl.apps.qos import apart
 from sdnctl.flows.action import (
     Action,
+    Clone,
     Conjunction,
     Controller,
     Ct,
@@ -173,6 +175,8 @@ class Program:
             [Ct(bits, table=further, commit=True, then=marks)],
             [Ct(bits, commit=True, then=marks)],
             [CtClear()],
+            [Clone((SetField(Field.ETH_SRC, MACS[1]), Load(LOW, bits), Resubmit(further)))],
+            [apart(Load(HIGH, bits), Output(random.randrange(1, 7)), Resubmit(further))],
         )
         return random.choice(choices)
 

@@ -10,6 +10,7 @@ import pytest
 from sdnctl.flows.action import (
     LOCAL,
     Action,
+    Clone,
     Conjunction,
     Controller,
     Ct,
@@ -27,6 +28,7 @@ from sdnctl.flows.action import (
     PushVlan,
     Resubmit,
     SetField,
+    Truncate,
 )
 from sdnctl.flows.fields import Field, Part
 from sdnctl.flows.flow import Flow, drop
@@ -110,6 +112,13 @@ def test_match_refuses(says: str, make: Callable[[], object]):
         ("bits 0 to 31", lambda: Part(Field.REG0, 30, 3)),
         ("bits 0 to 11", lambda: Part(Field.VLAN_VID, 0, 13)),
         ("bits 0 to 31", lambda: Slot("X", Field.REG0, 16, 17)),
+        ("1 to", lambda: Truncate(0, 14)),
+        ("14 bytes", lambda: Truncate(1, 13)),
+        ("in a clone", lambda: Clone((Meter(1),))),
+        ("in a clone", lambda: Clone((Goto(5),))),
+        ("in a clone", lambda: Clone((Ct(),))),
+        ("in a clone", lambda: Clone((Clone((Output(1),)),))),
+        ("nothing is done", lambda: Clone(())),
         ("needs commit", lambda: Ct(force=True)),
         ("needs commit", lambda: Ct(then=(SetField(Field.CT_MARK, 1),))),
         ("needs commit", lambda: Ct(nat=CtNat("src", 5))),
@@ -156,6 +165,9 @@ def test_action_refuses(says: str, make: Callable[[], object]):
         ("says IPV6", 0, Match().ipv4(), (Ct(commit=True, nat=CtNat("src", 5, version=6)),)),
         ("cannot be committed", 0, Match().ipv4().ct_state("+trk+inv"), (Ct(commit=True),)),
         ("stands beside", 0, Match(), (Conjunction(1, 1, 2), Output(1))),
+        ("stands beside", 0, Match(), (Clone((Conjunction(1, 1, 2),)),)),
+        ("says IP", 0, Match(), (Clone((Output(1), DecTtl())),)),
+        ("says TAGGED", 0, Match().vlan(5), (Clone((PopVlan(), PopVlan())),)),
         ("out of range", 254, Match(), (Output(1),)),
     ),
 )

@@ -24,6 +24,7 @@ def made(cloud: Cloud) -> dict[str, Object]:
         "security_group": group,
         "security_group_rule": cloud.create("security_group_rule", ADMIN, **rule),
         "address_group": cloud.create("address_group", ADMIN),
+        "qos_policy": cloud.create("qos_policy", ADMIN),
         "network": network,
         "subnet": cloud.subnet(network, ctx=ADMIN),
         "port": cloud.port(network, ADMIN),

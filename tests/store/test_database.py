@@ -138,11 +138,14 @@ def test_ports_from_before_security_groups_have_none(url: str) -> None:
 
 
 def _back_to_the_first_schema(connection: Connection) -> None:
-    for name in ("port_security_groups", "security_group_rules", "security_groups", "address_groups"):
+    for table in ("networks", "ports"):
+        connection.execute(text(f"DROP INDEX {table}_qos_policy_id_index"))
+    gone = ("port_security_groups", "security_group_rules", "security_groups", "address_groups")
+    for name in (*gone, "qos_rules", "qos_policies"):
         connection.execute(text(f"DROP TABLE {name}"))
-    for column in ("security_groups", "filters_off", "is_service_port"):
+    for column in ("security_groups", "filters_off", "is_service_port", "qos_policy_id"):
         connection.execute(text(f"ALTER TABLE ports DROP COLUMN {column}"))
-    for column in ("filters_off", "client_isolation"):
+    for column in ("filters_off", "client_isolation", "qos_policy_id"):
         connection.execute(text(f"ALTER TABLE networks DROP COLUMN {column}"))
     connection.execute(text("ALTER TABLE counters DROP COLUMN group_key"))
     connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))

@@ -13,6 +13,7 @@ from sdnctl.model.host import Host, HostFacts, Interface
 from sdnctl.model.ids import GroupKey, HostKey, NetworkKey, Ofport, PortKey
 from sdnctl.model.network import Network, NetworkType, Subnet
 from sdnctl.model.port import DHCP_OWNER, AddressPair, FixedIP, Port
+from sdnctl.model.qos import QosPolicy, QosRule
 from sdnctl.model.security import AddressGroup, Direction, Established, SecurityGroup, SecurityRule
 from sdnctl.sync.world import World
 
@@ -21,6 +22,7 @@ NETWORKS = ("tunnelled", "tagged", "plain")
 PORTS = ("p1", "p2", "p3", "p4", "p5", "p6")
 GROUPS = ("g1", "g2", "g3")
 OFFICES = "offices"
+POLICIES = ("slow", "marked")
 SHARED_MAC = EUI("00-00-5E-00-01-01")
 
 
@@ -36,7 +38,7 @@ def host(name: str, *, tunnel: bool = True) -> Host:
     )
 
 
-def network(name: str, *, up: bool = True) -> Network:
+def network(name: str, *, up: bool = True, policy: str | None = None, isolated: bool = False) -> Network:
     number = NETWORKS.index(name) + 1
     kind = (NetworkType.VXLAN, NetworkType.VLAN, NetworkType.FLAT)[number - 1]
     return Network(
@@ -49,6 +51,8 @@ def network(name: str, *, up: bool = True) -> Network:
         segmentation_id=None if kind is NetworkType.FLAT else 100 + number,
         mtu=1450,
         admin_state_up=up,
+        qos_policy_id=policy,
+        client_isolation=isolated,
     )
 
 
@@ -78,7 +82,9 @@ def port(
     requested_host: str = "",
     bound_host: str = "",
     groups: tuple[str, ...] = (),
+    policy: str | None = None,
     filters: Filters = ALL,
+    service: bool = False,
 ) -> Port:
     number = PORTS.index(name) + 1
     return Port(
@@ -92,11 +98,13 @@ def port(
         allowed_address_pairs=(AddressPair(SHARED_MAC, IPNetwork("10.0.1.200/32")),) if pair else (),
         port_security_enabled=security,
         security_filters=filters,
+        is_service_port=service,
         admin_state_up=up,
         device_owner=owner,
         requested_host=requested_host,
         bound_host=bound_host,
         security_groups=groups,
+        qos_policy_id=policy,
     )
 
 
@@ -124,6 +132,21 @@ def offices(*addresses: str) -> AddressGroup:
     )
 
 
+def policy(name: str, *rules: QosRule) -> QosPolicy:
+    found = {(one.type, one.direction): one for one in rules}
+    return QosPolicy(id=name, project_id="project", name=name, rules=tuple(found[key] for key in sorted(found)))
+
+
+qos_rules = st.builds(
+    QosRule,
+    st.sampled_from(("bandwidth_limit", "packet_rate_limit")),
+    st.sampled_from(Direction),
+    st.sampled_from((0, 5, 5000)),
+    st.sampled_from((0, 1000)),
+) | st.builds(QosRule, st.just("dscp_marking"), st.just(Direction.EGRESS), st.sampled_from((0, 46)))
+policies = st.builds(
+    lambda name, rules: policy(name, *rules), st.sampled_from(POLICIES), st.lists(qos_rules, max_size=4)
+)
 rules = st.builds(
     rule,
     st.sampled_from(Direction),
@@ -144,11 +167,13 @@ ports = st.builds(
     up=st.booleans(),
     security=st.booleans(),
     pair=st.booleans(),
-    owner=st.sampled_from(("", "", DHCP_OWNER)),
+    owner=st.sampled_from(("", "", "network:router", DHCP_OWNER)),
     requested_host=st.sampled_from(("", "", "h1", "h2")),
     bound_host=st.sampled_from(("", "h1", "h3")),
     groups=st.sets(st.sampled_from(GROUPS), max_size=2).map(lambda some: tuple(sorted(some))),
+    policy=st.sampled_from((None, *POLICIES)),
     filters=st.builds(Filters, st.booleans(), st.booleans(), st.booleans()),
+    service=st.booleans(),
 )
 
 
@@ -199,7 +224,8 @@ def small_cloud() -> tuple[World, Reports]:
 def busy_cloud() -> tuple[World, Reports]:
     """The small cloud with ports on both hosts, in all three networks, one of them with a DHCP server.
 
-    There are two security groups: members of the first one talk to each other.
+    There are two security groups: members of the first one talk to each other. The port of the tagged network has a QoS
+    policy, and so has the plain network.
     """
     world, reports = small_cloud()
     world.put_group(group("g1", rule(Direction.INGRESS, remote="g1"), rule(Direction.INGRESS, version=6, remote="g1")))
@@ -210,8 +236,13 @@ def busy_cloud() -> tuple[World, Reports]:
         ("p3", "tagged", "h1", 63),
         ("p4", "plain", "h2", 64),
     ):
-        world.put_port(port(name, of, groups=("g1",) if of == "tunnelled" else ()))
+        groups, held = (("g1",), None) if of == "tunnelled" else ((), "slow" if of == "tagged" else None)
+        world.put_port(port(name, of, groups=groups, policy=held))
         reports.plug(where, f"tap{ofport}", name, ofport)
         reports.tell(world, where)
     world.put_port(port("p6", owner=DHCP_OWNER))
+    slow = QosRule("bandwidth_limit", Direction.INGRESS, 5000)
+    world.put_policy(policy("slow", slow, QosRule("packet_rate_limit", Direction.EGRESS, 5)))
+    world.put_policy(policy("marked", QosRule("dscp_marking", Direction.EGRESS, 46)))
+    world.put_network(network("plain", policy="marked"))
     return world, reports

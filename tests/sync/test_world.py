@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from netaddr import EUI, IPAddress, IPNetwork
 
-from sdnctl.apps.meters import LAST_OFPORT
+from sdnctl.apps.meters import LAST_OFPORT, MeterKind, meter_id
 from sdnctl.model.port import AddressPair, FixedIP
+from sdnctl.model.qos import UNLIMITED, QosLimits
 from sdnctl.model.security import Direction
 from sdnctl.model.views import (
     Clause,
@@ -25,6 +26,7 @@ from sdnctl.model.views import (
     Station,
 )
 from sdnctl.sync.compile import compile_view
+from sdnctl.sync.tables import Tables
 from sdnctl.sync.units import Unit, UnitKind
 from sdnctl.sync.views import View
 from sdnctl.sync.world import World
@@ -67,13 +69,19 @@ events = st.one_of(
     ),
     st.tuples(st.just("unplug"), st.sampled_from(clouds.HOSTS), st.sampled_from(("tap1", "tap2", "tap63"))),
     st.tuples(st.just("switch"), st.sampled_from(clouds.HOSTS), st.sampled_from(("agrees", "away", "other"))),
-    st.tuples(st.just("network"), st.sampled_from(clouds.NETWORKS), st.sampled_from(("up", "down", "gone"))),
+    st.tuples(
+        st.just("network"),
+        st.sampled_from(clouds.NETWORKS),
+        st.sampled_from(("up", "isolated", "down", "gone", *clouds.POLICIES)),
+    ),
     st.tuples(st.just("subnet"), st.sampled_from(clouds.NETWORKS), st.sampled_from(("on", "off", "gone"))),
     st.tuples(
         st.just("host"), st.sampled_from(clouds.HOSTS), st.sampled_from(("tunnel", "plain", "gone", "unreachable"))
     ),
     st.tuples(st.just("put_group"), clouds.groups),
     st.tuples(st.just("remove_group"), st.sampled_from(clouds.GROUPS)),
+    st.tuples(st.just("put_policy"), clouds.policies),
+    st.tuples(st.just("remove_policy"), st.sampled_from(clouds.POLICIES)),
     st.tuples(st.just("offices"), st.sampled_from(((), ("10.0.0.0/8",), ("192.0.2.1/32", "2001:db8::/32"), None))),
     st.tuples(st.just("underlay"), st.sampled_from(clouds.HOSTS), st.sampled_from((100, 102, None))),
     st.tuples(st.just("follow"), st.sampled_from(clouds.HOSTS)),
@@ -100,7 +108,8 @@ def happen(world: World, reports: clouds.Reports, event: tuple[object, ...], vie
         case "network", name, "gone":
             world.remove_network(str(name))
         case "network", name, how:
-            world.put_network(clouds.network(str(name), up=how == "up"))
+            policy = str(how) if how in clouds.POLICIES else None
+            world.put_network(clouds.network(str(name), up=how != "down", isolated=how == "isolated", policy=policy))
         case "subnet", name, "gone":
             world.remove_subnet(f"subnet-{name}")
         case "subnet", name, how:
@@ -120,6 +129,10 @@ def happen(world: World, reports: clouds.Reports, event: tuple[object, ...], vie
             world.put_group(group)  # type: ignore[arg-type]
         case "remove_group", name:
             world.remove_group(str(name))
+        case "put_policy", policy:
+            world.put_policy(policy)  # type: ignore[arg-type]
+        case "remove_policy", name:
+            world.remove_policy(str(name))
         case "offices", None:
             world.remove_address_group(clouds.OFFICES)
         case "offices", addresses:
@@ -164,6 +177,7 @@ def test_order_of_loading_does_not_matter(history: list[tuple[object, ...]], ran
     steps += [(again.put_subnet, one) for one in world.subnets.values()]  # type: ignore[arg-type]
     steps += [(again.put_group, one) for one in world.groups.values()]  # type: ignore[arg-type]
     steps += [(again.put_address_group, one) for one in world.address_groups.values()]  # type: ignore[arg-type]
+    steps += [(again.put_policy, one) for one in world.cloud.qos_policies.values()]  # type: ignore[arg-type]
     steps += [(again.put_host, one) for one in world.hosts.values()]  # type: ignore[arg-type]
     steps += [
         (again.put_port, replace(one, bound_host=where.get(one.id, "")))  # type: ignore[arg-type]
@@ -549,3 +563,52 @@ def test_an_ofport_without_meters_is_not_bound() -> None:
     reports.tell(world, "h1")
     assert world.refused_claims("id-h1") == {}
     assert bound_at(world, "p1") == ("id-h1", "tap1")
+
+
+# --- quality of service --------------------------------------------------------------------------------------------
+
+
+def limits_of(world: World, host_id: str, port_id: str) -> QosLimits:
+    view = world.view(host_id, Unit(UnitKind.PORT, port_id))
+    assert isinstance(view, LocalPort)
+    return view.qos
+
+
+def test_own_policy_goes_before_the_networks() -> None:
+    """And a port of the network itself has only what it is given."""
+    world, _ = clouds.busy_cloud()
+    slow, marked = (world.cloud.qos_policies[name].limits for name in clouds.POLICIES)
+    assert limits_of(world, "id-h1", "p1") == UNLIMITED
+    world.put_network(clouds.network("tunnelled", policy="slow"))
+    assert limits_of(world, "id-h1", "p1") == slow
+    world.put_port(clouds.port("p1", policy="marked"))
+    assert limits_of(world, "id-h1", "p1") == marked
+    world.put_port(clouds.port("p1", owner="network:router"))
+    assert limits_of(world, "id-h1", "p1") == UNLIMITED
+    world.put_port(clouds.port("p1", owner="network:router", policy="slow"))
+    assert limits_of(world, "id-h1", "p1") == slow
+    world.remove_policy("slow")
+    assert limits_of(world, "id-h1", "p1") == UNLIMITED
+
+
+def test_another_rate_touches_the_policys_ports_and_only_their_meters() -> None:
+    """Among ports with and without it; through the network or by themselves."""
+    world, _ = clouds.busy_cloud()
+    world.put_network(clouds.network("tunnelled", policy="slow"))
+    tables = {}
+    for host_id in ("id-h1", "id-h2"):
+        world.take_dirty(host_id)
+        tables[host_id] = Tables()
+        tables[host_id].confirmed({unit: compile_view(view) for unit, view in full(world, host_id).items()})
+    rules = world.cloud.qos_policies["slow"].rules
+    world.put_policy(clouds.policy("slow", *(replace(rule, value=rule.value + 1) for rule in rules)))
+    dirty = world.take_dirty("id-h1")
+    assert {unit.id for unit in dirty if unit.kind is UnitKind.PORT} == {"p1", "p3"}
+    assert {unit.kind for unit in dirty} == {UnitKind.PORT, UnitKind.CHUNK}
+    delta = tables["id-h1"].update({unit: compile_view(world.view("id-h1", unit)) for unit in dirty})
+    assert {unit.id for unit in world.take_dirty("id-h2") if unit.kind is UnitKind.PORT} == {"p2"}
+    kinds = (MeterKind.TO_BANDWIDTH, MeterKind.FROM_PACKETS)
+    assert {meter.id for _, meter in delta.meters_modify} == {meter_id(at, kind) for at in (1, 63) for kind in kinds}
+    assert [delta.put, delta.remove, delta.flush, delta.meters_add, delta.meters_remove] == [[], [], [], [], []]
+    world.put_policy(world.cloud.qos_policies["slow"])
+    assert world.take_dirty("id-h1") == {}
