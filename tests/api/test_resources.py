@@ -36,6 +36,7 @@ OF_REQUESTS = {
     "sdnctl-projects",
     "sdnctl-tokens",
     "sdnctl-flows",
+    "sdnctl-host-check",
     "sdnctl-security-events",
     "sdnctl-wait",
 }
