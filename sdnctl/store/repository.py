@@ -23,6 +23,7 @@ from sdnctl.model.contents import Change, Contents, Item
 from sdnctl.model.ids import Revision
 from sdnctl.model.port import PortStatus
 from sdnctl.model.request import Context, Object, Query, Written
+from sdnctl.model.statistics import SecurityEvent
 from sdnctl.store import (
     address_groups,
     contents,
@@ -35,6 +36,7 @@ from sdnctl.store import (
     ports,
     qos,
     quotas,
+    security_events,
     security_groups,
     security_rules,
     subnets,
@@ -277,6 +279,15 @@ class Store:
         changed: list[bool] = []
         revision = self._write(_NOBODY, IP_GROUP.name, work).revision
         return revision if changed[-1] else None
+
+    def load_events(self) -> Sequence[SecurityEvent]:
+        return self._database.read(security_events.load)
+
+    def record_events(self, events: Sequence[SecurityEvent]) -> None:
+        for start in range(0, len(events), _ROWS):
+            part = events[start : start + _ROWS]
+            self._database.write(lambda connection, part=part: security_events.record(connection, part))  # type: ignore[misc]
+            runtime.give_way()
 
     def on_commit(self, callback: Callable[[Revision], None]) -> None:
         self._listeners.append(callback)

@@ -58,6 +58,7 @@ def test_members_are_not_told_of_what_is_for_admins(client: Client) -> None:
         "address_group",
         "ip_group",
         "policy",
+        "security_event",
     ]
 
 
