@@ -146,6 +146,8 @@ class Resource:
     """Who may use it at all; for the others every object of it is 404, and the collection 403."""
     tagged: bool = True
     """It has the sub-resource `tags`."""
+    read_only: bool = False
+    """Nobody makes, changes or deletes one by a request."""
     error: str = ""
     """What starts the types of its errors: `Network` in `NetworkNotFound`."""
     key: str = ""
@@ -641,6 +643,14 @@ PORT: Final = Resource(
     actions=(
         Action("plug", "PUT", PLUG, "Make the port's interface on a host.", ADMIN_OR_SERVICE, "sdnctl-plug"),
         Action("unplug", "PUT", Record(()), "Remove the interface that plug made.", ADMIN_OR_SERVICE, "sdnctl-plug"),
+        Action(
+            "statistics",
+            "GET",
+            Record(()),
+            "What passed its interface, and what was dropped of it and why.",
+            EVERYONE,
+            "sdnctl-statistics",
+        ),
     ),
 )
 
@@ -953,6 +963,28 @@ HOST: Final = Resource(
     ),
 )
 
+SECURITY_EVENT: Final = Resource(
+    "security_event",
+    "security_events",
+    "A port that sends what is not its own: one for each port and reason, until it is quiet for a minute.",
+    error="SecurityEvent",
+    tagged=False,
+    read_only=True,
+    attributes=(
+        ID,
+        Attribute("project_id", Text(shortest=1, metavar="PROJECT"), FIND, "The port's owner."),
+        Attribute("port_id", Uuid(), FIND, "The port that sent it; it may be gone by now."),
+        Attribute("network_id", Uuid(), FIND, "Its network."),
+        Attribute("host", HOST_NAME, READ_ONLY, "The host it was on.", seen_by=ADMIN),
+        Attribute("reason", Text(32), FIND, "What was wrong with it, a word: foreign_arp, dhcp_server, ..."),
+        Attribute("text", Text(), READ_ONLY, "The first frame in words."),
+        Attribute("packets", Integer(), May.SORT, "How many frames so far; all were dropped."),
+        Attribute("first_seen", Text(24, metavar="TIME"), May.SORT, "When it began, UTC."),
+        Attribute("last_seen", Text(24, metavar="TIME"), May.SORT, "When the counter last grew, UTC."),
+        Attribute("active", Boolean(), FIND, "It goes on."),
+    ),
+)
+
 PROJECT: Final = Resource(
     "project",
     "projects",
@@ -996,6 +1028,7 @@ RESOURCES: Final = (
     SECURITY_GROUP_RULE,
     ADDRESS_GROUP,
     QOS_POLICY,
+    SECURITY_EVENT,
     HOST,
     PROJECT,
     TOKEN,

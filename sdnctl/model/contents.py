@@ -7,7 +7,7 @@ misses none, whichever process wrote them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,6 +17,7 @@ from sdnctl.model.network import Network, Subnet
 from sdnctl.model.port import Port, PortStatus
 from sdnctl.model.qos import QosPolicy
 from sdnctl.model.security import AddressGroup, SecurityGroup
+from sdnctl.model.statistics import SecurityEvent
 
 Item = Network | Subnet | Port | Host | SecurityGroup | AddressGroup | QosPolicy
 
@@ -61,6 +62,12 @@ class Source(Protocol):
 
     def record_status(self, statuses: Mapping[str, tuple[PortStatus, str]]) -> None:
         """Remember each port's status and the name of the host it is bound to (or "")."""
+
+    def load_events(self) -> Sequence[SecurityEvent]:
+        """The last security event of each port and reason, oldest first."""
+
+    def record_events(self, events: Sequence[SecurityEvent]) -> None:
+        """Write security events, new and known ones; the oldest of too many go."""
 
     def on_commit(self, callback: Callable[[Revision], None]) -> None:
         """Have `callback` called after every write of this process; it must only wake somebody."""

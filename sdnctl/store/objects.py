@@ -642,6 +642,39 @@ TOKEN: Final = Kind(
     columns=_columns(tables.tokens),
 )
 
+# ---------------------------------------------------------------------------------------------------- security events
+
+
+def _security_events(_connection: Connection, rows: Rows, _settings: Settings) -> list[Object]:
+    return [
+        {
+            "id": row.id,
+            "project_id": row.project_id,
+            "tenant_id": row.project_id,
+            "port_id": row.port_id,
+            "network_id": row.network_id,
+            "host": row.host,
+            "reason": row.reason,
+            "text": row.text,
+            "packets": row.packets,
+            "first_seen": row.first_seen,
+            "last_seen": row.last_seen,
+            "active": row.active,
+        }
+        for row in rows
+    ]
+
+
+SECURITY_EVENT: Final = Kind(
+    name="security_event",
+    error="SecurityEvent",
+    table=tables.security_events,
+    query=select(tables.security_events),
+    render=_security_events,
+    visible=lambda project_id: tables.security_events.c.project_id == project_id,
+    columns=_columns(tables.security_events),
+)
+
 KINDS: Final[Mapping[str, Kind]] = {
     kind.name: kind
     for kind in (
@@ -656,5 +689,6 @@ KINDS: Final[Mapping[str, Kind]] = {
         HOST,
         PROJECT,
         TOKEN,
+        SECURITY_EVENT,
     )
 }

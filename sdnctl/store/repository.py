@@ -22,6 +22,7 @@ from sdnctl.model.contents import Change, Contents, Item
 from sdnctl.model.ids import Revision
 from sdnctl.model.port import PortStatus
 from sdnctl.model.request import Context, Object, Query, Written
+from sdnctl.model.statistics import SecurityEvent
 from sdnctl.store import (
     address_groups,
     contents,
@@ -33,6 +34,7 @@ from sdnctl.store import (
     ports,
     qos,
     quotas,
+    security_events,
     security_groups,
     security_rules,
     subnets,
@@ -259,6 +261,15 @@ class Store:
         for start in range(0, len(ids), _ROWS):
             part = {port_id: statuses[port_id] for port_id in ids[start : start + _ROWS]}
             self._database.write(lambda connection, part=part: contents.record_status(connection, part))  # type: ignore[misc]
+            runtime.give_way()
+
+    def load_events(self) -> Sequence[SecurityEvent]:
+        return self._database.read(security_events.load)
+
+    def record_events(self, events: Sequence[SecurityEvent]) -> None:
+        for start in range(0, len(events), _ROWS):
+            part = events[start : start + _ROWS]
+            self._database.write(lambda connection, part=part: security_events.record(connection, part))  # type: ignore[misc]
             runtime.give_way()
 
     def on_commit(self, callback: Callable[[Revision], None]) -> None:

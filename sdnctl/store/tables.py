@@ -316,6 +316,27 @@ port_security_groups = Table(
     Column("group_id", String(UUID_LENGTH), ForeignKey("security_groups.id"), primary_key=True, index=True),
 )
 
+security_events = Table(
+    "security_events",
+    metadata,
+    _id(),
+    _text("project_id"),
+    _text("port_id", UUID_LENGTH),
+    _text("network_id", UUID_LENGTH),
+    _text("host"),
+    _text("reason", 32),
+    _text("text"),
+    Column("packets", BigInteger, nullable=False),
+    Column("reading", BigInteger, nullable=False),
+    _text("first_seen", 24),
+    _text("last_seen", 24),
+    Column("active", Boolean, nullable=False),
+    Index(None, "project_id", "first_seen"),
+    Index(None, "first_seen"),
+    Index(None, "port_id", "reason"),
+)
+"""No intent: written by the controller without a journal entry, and what it names may be gone."""
+
 tags = Table(
     "tags",
     metadata,

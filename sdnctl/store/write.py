@@ -67,6 +67,7 @@ _bump = {
     .where(kind.table.c.id.in_(bindparam("ids", expanding=True)))
     .values(revision_number=kind.table.c.revision_number + 1, updated_at=bindparam("now"))
     for name, kind in KINDS.items()
+    if "revision_number" in kind.table.c
 }
 _insert_entries = insert(tables.journal)
 

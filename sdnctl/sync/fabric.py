@@ -35,6 +35,7 @@ from sdnctl.sync.check import Checker
 from sdnctl.sync.compile import Compiler
 from sdnctl.sync.explain import Explainer, read_drops
 from sdnctl.sync.host import HostTask, State
+from sdnctl.sync.statistics import Statistics
 from sdnctl.sync.status import StatusRecorder
 from sdnctl.sync.world import World
 
@@ -85,6 +86,7 @@ class Meters(Protocol):
     def bundle_applied(self, host: str, seconds: float, put: int, removed: int) -> None: ...
     def packet_in(self, kind: str) -> None: ...
     def dhcp_answer(self, kind: str) -> None: ...
+    def port_dropped(self, project: str, reason: str, packets: int) -> None: ...
     def bundle_refused(self, host: str) -> None: ...
     def forget_host(self, host: str) -> None: ...
 
@@ -121,6 +123,7 @@ class Fabric:
         self.status = StatusRecorder(store)
         self.explainer = Explainer(self.world)
         self.checker = Checker(self.world, self.tasks)
+        self.statistics = Statistics(self.world, self.tasks, store, meters)
         self._store = store
         self._compiler = Compiler()
         self._make_link = make_link
@@ -169,6 +172,7 @@ class Fabric:
         self.world.revision = contents.revision
         self.status.load(contents.ports)
         self.status.start()
+        self.statistics.start()
         for host in contents.hosts:
             self._host_added(host)
         self._plugs_changed.clear()
@@ -183,6 +187,7 @@ class Fabric:
         for link in self._links.values():
             link.stop()
         self.status.stop()
+        self.statistics.stop()
 
     def notify(self, revision: Revision) -> None:
         """Something was written to the store."""
@@ -270,6 +275,7 @@ class Fabric:
                     self._batch.released.add(gone.plug)
                 world.remove_port(object_id)
                 self.status.forget(object_id)
+                self.statistics.forget_port(object_id)
 
     # --- hosts --------------------------------------------------------------------------------------------------
 
@@ -293,6 +299,7 @@ class Fabric:
         self._link_errors.pop(host_id, None)
         self._rejected.pop(host_id, None)
         self._installed.pop(host_id, None)
+        self.statistics.forget_host(host_id)
         if task is not None:
             task.stop()
             self._meters.forget_host(task.host.name)
@@ -426,6 +433,8 @@ class Fabric:
         match known[0].app:
             case App.DHCP:
                 self._answer_dhcp(port, connection, in_port, frame)
+            case App.STATISTICS:
+                self.statistics.sampled(host_id, port, known[1], frame)
 
     def _answer_dhcp(self, port: Port, connection: SwitchConnection, in_port: int, frame: bytes) -> None:
         answer = dhcp.reply(frame, self.world.lease(port.id))
@@ -601,6 +610,10 @@ class Fabric:
     def explain(self, what: str) -> dict[str, object]:
         """See `Explainer.explain`."""
         return self.explainer.explain(what)
+
+    def port_statistics(self, port_id: str) -> dict[str, object]:
+        """See `Statistics.port`."""
+        return self.statistics.port(port_id)
 
     def read_drops(self) -> Iterator[tuple[str, list[tuple[bytes, str, int]]]]:
         """See `explain.read_drops`."""

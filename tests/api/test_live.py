@@ -13,6 +13,7 @@ from sdnctl import runtime
 from sdnctl.api.resources import BY_NAME, HOST, RESOURCES, TOKEN, Attribute, Default, May, Resource
 from tests.api.client import error
 from tests.api.live import Live, opened
+from tests.events import event
 
 HOST_BODY = {"name": "h1", "ovsdb": "tcp:192.0.2.1:6640", "tunnel_ip": "192.0.2.1"}
 NO_SUCH_ID = "6f3a0f1c-3a55-4f0e-8f5e-0123456789ab"
@@ -32,6 +33,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
         live.make("security_group_rule", **rule, remote_ip_prefix="192.0.2.5/24")
         live.make("security_group_rule", **rule, remote_address_group_id=addresses["id"])
         live.make("qos_policy", name="q", is_default=True)
+        live.store.record_events([event(1), event(2)])
         yield live
 
 

@@ -141,7 +141,7 @@ def _back_to_the_first_schema(connection: Connection) -> None:
     for table in ("networks", "ports"):
         connection.execute(text(f"DROP INDEX {table}_qos_policy_id_index"))
     gone = ("port_security_groups", "security_group_rules", "security_groups", "address_groups")
-    for name in (*gone, "qos_rules", "qos_policies"):
+    for name in (*gone, "qos_rules", "qos_policies", "security_events"):
         connection.execute(text(f"DROP TABLE {name}"))
     for column in ("security_groups", "filters_off", "is_service_port", "qos_policy_id"):
         connection.execute(text(f"ALTER TABLE ports DROP COLUMN {column}"))

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from sdnctl.model.host import Host, HostFacts
 from sdnctl.model.ids import HostKey, Revision
 from sdnctl.model.network import Network, Subnet
 from sdnctl.model.port import DHCP_OWNER, FixedIP, Plug, Port, PortStatus
+from sdnctl.model.statistics import SecurityEvent
 from sdnctl.openflow.listener import Listener
 from sdnctl.ovsdb import HostLink
 from sdnctl.sync.fabric import Fabric
@@ -43,6 +44,7 @@ class MemoryStore:
         self.journal: list[Change] = []
         self.statuses: dict[str, tuple[PortStatus, str]] = {}
         self.writes = 0
+        self.events: dict[str, SecurityEvent] = {}
         self.recorded = runtime.Latch()
         self._callbacks: list[Callable[[Revision], None]] = []
 
@@ -64,6 +66,12 @@ class MemoryStore:
         for callback in self._callbacks:
             callback(self.journal[-1].revision)
         return self.journal[-1].revision
+
+    def load_events(self) -> list[SecurityEvent]:
+        return [replace(one) for one in self.events.values()]
+
+    def record_events(self, events: Sequence[SecurityEvent]) -> None:
+        self.events.update((one.id, one) for one in events)
 
     def load(self) -> Contents:
         def of(kind: str) -> tuple[Item, ...]:
