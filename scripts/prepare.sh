@@ -39,8 +39,9 @@ test_needs() {
 udhcpc              udhcpc
 dhcpcd              dhcpcd-base dhcpcd dhcpcd5
 iperf3              iperf3
-nft                 nftables
+keepalived          keepalived
 tcpdump             tcpdump
+nft                 nftables
 openssl             openssl
 /usr/lib/postgresql/*/bin/initdb   postgresql
 NEEDS
