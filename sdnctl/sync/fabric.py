@@ -28,6 +28,7 @@ from sdnctl.model.ids import Revision
 from sdnctl.model.network import Network, Subnet
 from sdnctl.model.port import Plug, Port, PortStatus
 from sdnctl.model.qos import QosPolicy
+from sdnctl.model.question import PacketQuestion
 from sdnctl.model.security import AddressGroup, SecurityGroup
 from sdnctl.sync import host as host_task
 from sdnctl.sync.compile import Compiler
@@ -588,6 +589,10 @@ class Fabric:
     def explain(self, what: str) -> dict[str, object]:
         """See `Explainer.explain`."""
         return self.explainer.explain(what)
+
+    def explain_packet(self, question: PacketQuestion) -> dict[str, object]:
+        """See `Explainer.packet`."""
+        return self.explainer.packet(question, self.tasks)
 
     def read_drops(self) -> Iterator[tuple[str, list[tuple[bytes, str, int]]]]:
         """See `explain.read_drops`."""
