@@ -40,6 +40,7 @@ udhcpc              udhcpc
 dhcpcd              dhcpcd-base dhcpcd dhcpcd5
 iperf3              iperf3
 tcpdump             tcpdump
+nft                 nftables
 openssl             openssl
 /usr/lib/postgresql/*/bin/initdb   postgresql
 NEEDS

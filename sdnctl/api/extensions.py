@@ -86,11 +86,8 @@ EXTENSIONS: Final = (
     Extension("sdnctl-security-filters", "Security filters", "Filters of port security, one by one."),
     Extension("sdnctl-client-isolation", "Client isolation", "client_isolation and service_ports of networks."),
     Extension("sdnctl-established", "Established connections", "Whether connections outlive their rule: established."),
-    Extension(
-        "sdnctl-flows",
-        "Flows",
-        "Flows of a host, and what they do: /v2.0/hosts/{id}/flows, /v2.0/explain.",
-    ),
+    Extension("sdnctl-host-check", "Host check", "What a host has and lacks: /v2.0/hosts/{id}/check."),
+    Extension("sdnctl-flows", "Flows", "Flows of a host, and what they do: /v2.0/hosts/{id}/flows, /v2.0/explain."),
     Extension("sdnctl-wait", "Wait", "?wait=applied and X-Sdnctl-Revision on every write."),
 )
 

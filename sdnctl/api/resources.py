@@ -942,6 +942,14 @@ HOST: Final = Resource(
             ADMIN,
             "sdnctl-flows",
         ),
+        Action(
+            "check",
+            "GET",
+            Record(()),
+            "What it has and lacks, asked now: findings, each with verdict and remedy.",
+            ADMIN,
+            "sdnctl-host-check",
+        ),
     ),
 )
 

@@ -43,6 +43,12 @@ def host_flows(call: Call, host_id: str, arguments: Arguments) -> Object:
     return {"flows": [dict(flow) for flow in flows if all(flow.get(key) == wish for key, wish in wanted.items())]}
 
 
+def host_check(call: Call, host_id: str, _arguments: Arguments) -> Object:
+    """What the host has and lacks, asked now."""
+    host = call.repository.get(call.context, "host", host_id)
+    return {"check": dict(call.fabric.check(str(host["name"])))}
+
+
 _FLOW_FILTERS: Final[Mapping[str, str]] = {"app": "app", "object": "object", "project": "project_id"}
 
 
@@ -65,6 +71,7 @@ CHANGES: Final[Mapping[tuple[str, str], Change]] = {
 
 VIEWS: Final[Mapping[tuple[str, str], View]] = {
     ("host", "flows"): host_flows,
+    ("host", "check"): host_check,
 }
 """By resource and action: what a GET answers."""
 

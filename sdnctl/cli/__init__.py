@@ -74,7 +74,7 @@ def _version(parser: argparse.ArgumentParser, _word: str | None) -> None:
 
 COMMANDS: Final = (
     Command("serve", "run the controller", _serve),
-    Command("host", "machines with Open vSwitch: add, list, show, set, remove", _resource("host")),
+    Command("host", "machines with Open vSwitch: add, list, show, set, remove, check", _resource("host")),
     Command("network", "L2 domains: create, list, show, set, delete", _resource("network")),
     Command("subnet", "address ranges of networks: create, list, show, set, delete", _resource("subnet")),
     Command("port", "interfaces of workloads: create, list, show, set, delete, plug, unplug", _resource("port")),

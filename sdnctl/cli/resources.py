@@ -13,7 +13,7 @@ from typing import Final
 
 from sdnctl.api.attributes import Boolean, ListOf, nearest
 from sdnctl.api.resources import BY_NAME, REQUIRED, SYNONYMS, Action, May, Resource, parts_of
-from sdnctl.cli import flags
+from sdnctl.cli import check, flags
 from sdnctl.cli.client import CommandError, Object, UsageError
 from sdnctl.cli.parser import Parser
 from sdnctl.cli.session import Session, add_connection, add_output, say
@@ -87,6 +87,10 @@ def configure(parser: argparse.ArgumentParser, resource: Resource, chosen: str |
                 for name in flags.flag_of(attribute).names
             }
             sub.set_defaults(run=run, resource=resource)
+    if resource.name == "host":
+        sub = verbs.add_parser("check", help=check.HELP, description=check.HELP)
+        if chosen == "check":
+            check.configure(sub)
     for action in resource.actions:
         if action.method == "PUT":
             name = action.name.replace("_", "-")

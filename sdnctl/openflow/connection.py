@@ -73,6 +73,7 @@ class Connection:
     def __init__(self, sock: socket.socket, peer: str, limits: Limits) -> None:
         self.dpid = 0
         self.serial = ""
+        self.software = ""
         """`other_config:dp-sn` of the bridge, as it was when the connection began."""
         self.packet_ins = 0
         self.packet_ins_unheard = 0
@@ -440,6 +441,7 @@ class Connection:
 
     def _described(self, body: bytes) -> None:
         self.serial = messages.parse_serial(body)
+        self.software = messages.parse_software(body)
 
     def _answer(self, message: bytes) -> None:
         call = self._calls.get(_xid(message))

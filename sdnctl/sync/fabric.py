@@ -24,6 +24,7 @@ from sdnctl.flows import action, wire
 from sdnctl.flows.pipeline import App, read_cookie
 from sdnctl.model.contents import Item, Source
 from sdnctl.model.host import Host, HostFacts, PlugSpec
+from sdnctl.model.host_check import OvsdbSeen
 from sdnctl.model.ids import Revision
 from sdnctl.model.network import Network, Subnet
 from sdnctl.model.port import Plug, Port, PortStatus
@@ -31,6 +32,7 @@ from sdnctl.model.qos import QosPolicy
 from sdnctl.model.question import PacketQuestion
 from sdnctl.model.security import AddressGroup, SecurityGroup
 from sdnctl.sync import host as host_task
+from sdnctl.sync.check import Checker
 from sdnctl.sync.compile import Compiler
 from sdnctl.sync.explain import Explainer, read_drops
 from sdnctl.sync.host import HostTask, State
@@ -61,6 +63,7 @@ class Link(Protocol):
     def configure(self, host: Host, controllers: tuple[str, ...]) -> None: ...
     def want(self, plugs: Mapping[str, PlugSpec]) -> None: ...
     def set_installed(self, revisions: Mapping[str, int]) -> None: ...
+    def inspect(self) -> OvsdbSeen: ...
 
 
 class SwitchConnection(host_task.Connection, Protocol):
@@ -118,6 +121,7 @@ class Fabric:
         self.tasks: dict[str, HostTask] = {}
         self.status = StatusRecorder(store)
         self.explainer = Explainer(self.world)
+        self.checker = Checker(self.world, self.tasks)
         self._store = store
         self._compiler = Compiler()
         self._make_link = make_link
@@ -559,6 +563,22 @@ class Fabric:
         except NotFoundError:
             return {"state": "UNKNOWN"}
         facts = self.world.facts.get(task.host.id)
+        applied = task.applied_revision if task.pending_since() is not None else self.world.revision
+        return {
+            "state": task.state.value,
+            "applied_revision": applied if task.state is State.LIVE else task.applied_revision,
+            "revision": self.world.revision,
+            "error": task.error,
+            "problems": self._problems(task),
+            "openflow_peer": task.connection.peer if task.connection else None,
+            "ovsdb_connected": facts is not None and not self._link_errors.get(task.host.id),
+            "datapath_id": f"{facts.datapath_id:016x}" if facts else None,
+            "flows": len(task.tables),
+            "ports": sum(1 for _ in self.world.served_ports(task.host.id)),
+        }
+
+    def _problems(self, task: HostTask) -> list[str]:
+        facts = self.world.facts.get(task.host.id)
         problems = [*(facts.problems if facts else ())]
         problems += [one for one in (self._link_errors.get(task.host.id), self._intrusion(task.host.id)) if one]
         problems += [
@@ -568,23 +588,16 @@ class Fabric:
             f"interface {one.name}: {one.error}" for one in (facts.interfaces.values() if facts else ()) if one.error
         ]
         problems += [failure.error for failure in task.failures.values()]
-        applied = task.applied_revision if task.pending_since() is not None else self.world.revision
-        return {
-            "state": task.state.value,
-            "applied_revision": applied if task.state is State.LIVE else task.applied_revision,
-            "revision": self.world.revision,
-            "error": task.error,
-            "problems": problems,
-            "openflow_peer": task.connection.peer if task.connection else None,
-            "ovsdb_connected": facts is not None and not self._link_errors.get(task.host.id),
-            "datapath_id": f"{facts.datapath_id:016x}" if facts else None,
-            "flows": len(task.tables),
-            "ports": sum(1 for _ in self.world.served_ports(task.host.id)),
-        }
+        return problems
 
     def flows(self, name: str, view: str) -> list[dict[str, object]]:
         """See `Explainer.flows`."""
         return self.explainer.flows(self._task_of(name), view)
+
+    def check(self, name: str) -> dict[str, object]:
+        """See `Checker.check`."""
+        task = self._task_of(name)
+        return self.checker.check(task, self._links[task.host.id], self._problems(task))
 
     def explain(self, what: str) -> dict[str, object]:
         """See `Explainer.explain`."""

@@ -137,6 +137,9 @@ class FakeFabric:
     notified: list[int] = field(default_factory=list)
     waited: list[tuple[int, float]] = field(default_factory=list)
     questions: list[PacketQuestion] = field(default_factory=list)
+    findings: list[Object] = field(
+        default_factory=lambda: [{"check": "version", "verdict": "ok", "finding": "Open vSwitch 3.1.0", "remedy": ""}]
+    )
 
     def notify(self, revision: Revision) -> None:
         self.notified.append(revision)
@@ -151,6 +154,9 @@ class FakeFabric:
     def flows(self, name: str, view: str) -> Sequence[Mapping[str, object]]:
         mine = {"flow": f"{view} of {name}", "app": "dhcp", "object": "o", "project_id": PROJECT}
         return (mine, {**mine, "app": "classify", "object": "p"})
+
+    def check(self, name: str) -> Mapping[str, object]:
+        return {"host": name, "findings": self.findings, "needs": {"tunnel_mtu": 1500, "physical_mtu": {}}}
 
     def explain(self, what: str) -> Mapping[str, object]:
         return {"cookie": what, "app": "dhcp"}

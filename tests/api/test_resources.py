@@ -36,6 +36,7 @@ OF_REQUESTS = {
     "sdnctl-projects",
     "sdnctl-tokens",
     "sdnctl-flows",
+    "sdnctl-host-check",
     "sdnctl-wait",
 }
 """Aliases that bring behaviour or whole resources; tests of that behaviour prove them."""

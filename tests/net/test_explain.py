@@ -21,7 +21,7 @@ from topologies import Host, Lab, Vm, frames
 from topologies.controller import Api, Controller, Json
 from topologies.tenants import address_of
 
-pytestmark = [pytest.mark.net, pytest.mark.proves("S47")]
+pytestmark = pytest.mark.net
 
 PORT = 7100
 REFUSED_S = 0.3

@@ -22,6 +22,7 @@ class FakeSwitch:
 
     def __init__(self, dpid: int = 1, serial: str = "serial1") -> None:
         self.dpid, self.serial, self.peer = dpid, serial, "fake"
+        self.software = "3.1.0"
         self.ports: dict[str, int] = {}
         self.flows: dict[bytes, WireFlow] = {}
         self.meters: dict[int, MeterSpec] = {}
