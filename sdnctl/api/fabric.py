@@ -28,6 +28,9 @@ class Fabric(Protocol):
     def check(self, name: str) -> Mapping[str, object]:
         """What a host has and lacks: findings, and what its networks need."""
 
+    def port_statistics(self, port_id: str) -> Mapping[str, object]:
+        """What passed a port and what was dropped of it, read for this; UnavailableError if that cannot be."""
+
     def explain(self, what: str) -> Mapping[str, object]:
         """Whose the flow with this cookie, or of this text, is and what it does."""
 
@@ -52,6 +55,9 @@ class NoFabric:
 
     def check(self, name: str) -> Mapping[str, object]:
         return {"host": name, "findings": [], "needs": {"tunnel_mtu": 0, "physical_mtu": {}}}
+
+    def port_statistics(self, port_id: str) -> Mapping[str, object]:
+        return {}
 
     def explain(self, what: str) -> Mapping[str, object]:
         return {}

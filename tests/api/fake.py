@@ -158,6 +158,10 @@ class FakeFabric:
     def check(self, name: str) -> Mapping[str, object]:
         return {"host": name, "findings": self.findings, "needs": {"tunnel_mtu": 1500, "physical_mtu": {}}}
 
+    def port_statistics(self, port_id: str) -> Mapping[str, object]:
+        drops = [{"direction": "egress", "reason": "foreign_arp", "text": "it did", "packets": 7}]
+        return {"port_id": port_id, "host": "h1", "sent_packets": 9, "sent_bytes": 540, "drops": drops}
+
     def explain(self, what: str) -> Mapping[str, object]:
         return {"cookie": what, "app": "dhcp"}
 

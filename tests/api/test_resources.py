@@ -37,6 +37,7 @@ OF_REQUESTS = {
     "sdnctl-tokens",
     "sdnctl-flows",
     "sdnctl-host-check",
+    "sdnctl-security-events",
     "sdnctl-wait",
 }
 """Aliases that bring behaviour or whole resources; tests of that behaviour prove them."""
