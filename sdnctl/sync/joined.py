@@ -25,7 +25,7 @@ from sdnctl.sync import views
 from sdnctl.sync.cloud import Cloud
 from sdnctl.sync.compile import compile_view
 from sdnctl.sync.host import HostTask
-from sdnctl.sync.units import HOST_UNIT, Unit, UnitKind
+from sdnctl.sync.units import Unit
 
 TRACKERS: Final[Mapping[Connection, Tracker]] = {
     Connection.NEW: NEW,
@@ -98,13 +98,16 @@ class Joined:
         return sorted(set(bound)) if owners else sorted(index.present)
 
     def _desired(self, host: str) -> Iterator[Flow]:
-        index = self._cloud.indexes[self._network_id]
-        units = [HOST_UNIT, *(Unit(UnitKind.PEER, other) for other in self._cloud.hosts if other != host)]
-        if host in index.present:
-            units += views.network_units(self._cloud, self._network_id, host)
-            units += (Unit(UnitKind.GROUP, group_id) for group_id in index.users.get(host, ()))
-        for unit in runtime.in_slices(units):
-            yield from map(decode, compile_view(views.view(self._cloud, host, unit)).flows)
+        for unit in runtime.in_slices(list(views.units(self._cloud, host))):
+            if self._concerns(unit):
+                yield from map(decode, compile_view(views.view(self._cloud, host, unit)).flows)
+
+    def _concerns(self, unit: Unit) -> bool:
+        """Whether packets of the network can meet the unit's flows: it is of no other network."""
+        if unit.id in self._cloud.networks:
+            return unit.id == self._network_id
+        port = self._cloud.ports.get(unit.id)
+        return port is None or port.network_id == self._network_id
 
     def _installed(self, host: str) -> Iterator[Flow]:
         task = self._tasks.get(host) if self._tasks is not None else None
