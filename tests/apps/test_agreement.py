@@ -8,7 +8,6 @@ hit, the same copies leave by the same ports and look the same, the same number 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from random import Random
 
 import pytest
@@ -20,14 +19,9 @@ from sdnctl.flows.fields import Field
 from sdnctl.flows.flow import Flow
 from sdnctl.flows.simulate import Tables
 from sdnctl.flows.wire import add_message, encode, meter_add
-from sdnctl.model.ids import GroupKey
-from sdnctl.model.security import Direction
-from sdnctl.model.views import GroupRule
 from tests.apps.clouds import PATCH, TUNNEL, Cloud, flows_of, meters_of
-from tests.apps.conftest import CLOUD
 from tests.apps.lab import SHOW_FRAGMENTS
-from tests.apps.test_laws import clouds, policies
-from tests.apps.test_policy_model import clouds as guarded_clouds
+from tests.apps.strategies import any_cloud
 from tests.apps.traffic import Traffic
 from tests.support.dummy_ovs import DummySwitch, RawConnection
 from tests.support.traces import Tracer, as_trace, carried
@@ -51,17 +45,6 @@ def _tracer() -> Iterator[Tracer]:
             yield Tracer(switch, control, BRIDGE)
 
 
-@st.composite
-def crowded(draw: st.DrawFn) -> Cloud:
-    """Every kind of network at once, on two hosts, and security groups that allow more than they refuse."""
-    groups = [tuple(sorted(draw(st.sets(st.integers(1, 4), max_size=2)))) for _ in CLOUD.guests]
-    guests = tuple(replace(guest, groups=some) for guest, some in zip(CLOUD.guests, groups, strict=True))
-    anything = tuple(GroupRule(way, version, None, None, None, False, None) for way in Direction for version in (4, 6))
-    found = [draw(policies(GroupKey(key))) for key in range(1, 5)]
-    found[0] = replace(found[0], rules=(*found[0].rules, *anything))
-    return replace(CLOUD, guests=guests, policies=tuple(found))
-
-
 def load(switch: DummySwitch, cloud: Cloud, host: int) -> list[Flow]:
     """The flows of a host of the cloud, on the bridge and here."""
     views = list(cloud.views(host))
@@ -76,7 +59,7 @@ def load(switch: DummySwitch, cloud: Cloud, host: int) -> list[Flow]:
 
 
 @pytest.mark.limit(600)
-@given(st.one_of(clouds(), guarded_clouds(), crowded()), st.integers(0, 1 << 32))
+@given(any_cloud(), st.integers(0, 1 << 32))
 @settings(deadline=None, suppress_health_check=list(HealthCheck))
 def test_interpreter_agrees_with_the_switch(tracer: Tracer, cloud: Cloud, seed: int) -> None:
     random = Random(seed)

@@ -87,7 +87,32 @@ class Traffic:
         for _ in range(random.choice((0, 0, 1, 1, 1, 2, 3))):
             self._change(fields)
         self._enter(fields, sender)
-        return Packet.of(_possible(fields))
+        return Packet.of(possible(fields))
+
+    def rightful(self, sender: Guest, count: int) -> Iterator[Packet]:
+        """What `sender` may say."""
+        for _ in range(count):
+            fields = self._rightful(sender, self.random.choice(self._beside(sender)))
+            yield Packet.of(possible({Field.IN_PORT: sender.number, **fields}))
+
+    def everything(self, sender: Guest, receiver: Guest, own: int) -> Fields:
+        """Rightful values of the MAC `own` for all fields at once, of which a packet has what goes with its types."""
+        random = self.random
+        theirs = random.choice(sorted(receiver.macs))
+        kind = random.choice((NS, NA))
+        own6 = random.choice([one.address for one in sender.sources if one.version == 6 and one.mac == own] or [0])
+        their6 = random.choice((*receiver.addresses6, link_local(theirs)))
+        own4 = random.choice([one.address for one in sender.sources if one.version == 4 and one.mac == own] or [0])
+        their4 = random.choice(receiver.addresses4 or (0,))
+        ports = {one: random.choice(PORTS) for pair in _PORTS.values() for one in pair}
+        return ports | {
+            Field.IN_PORT: sender.number, Field.ETH_SRC: own, Field.ETH_DST: random.choice((theirs, theirs, BROADCAST)),
+            Field.ETH_TYPE: random.choice((IPV4, IPV4, IPV6, ARP)), Field.IP_PROTO: random.choice((TCP, UDP, ICMP6)),
+            Field.IPV4_SRC: own4, Field.IPV4_DST: their4, Field.IPV6_SRC: own6, Field.IPV6_DST: their6,
+            Field.IP_TTL: 255, Field.ICMP4_TYPE: 8, Field.ICMP6_TYPE: kind, Field.ICMP6_CODE: 0,
+            Field.ND_TARGET: own6 if kind == NA else their6, Field.ND_SLL: own, Field.ND_TLL: own,
+            Field.ARP_OP: 1, Field.ARP_SHA: own, Field.ARP_SPA: own4, Field.ARP_TPA: their4,
+        }  # fmt: skip
 
     def _beside(self, guest: Guest) -> list[Guest]:
         """Guests of the same network."""
@@ -258,7 +283,7 @@ def _edges(address: int, mask: int, bits: int) -> tuple[int, ...]:
     return (address, last, address - 1 & full, last + 1 & full)
 
 
-def _possible(fields: Fields) -> Fields:
+def possible(fields: Fields) -> Fields:
     """Without the fields for which the packet lacks what they need."""
     kept: Fields = {}
     facts = 0

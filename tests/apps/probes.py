@@ -1,0 +1,429 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Packets and conversations that are held against the promise, and which of them a broken flow could concern.
+
+probes = Probes(cloud)                          random packets, impersonations, near misses, conversations
+probes.notice(mutation)                         the first of them that shows it, in words, or ""
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from random import Random
+
+from sdnctl.flows.action import Conjunction
+from sdnctl.flows.connections import EST_FLAG, INV_FLAG, NEW_FLAG, REL_FLAG, RPL_FLAG, TRK_FLAG, always
+from sdnctl.flows.fields import Field
+from sdnctl.flows.flow import Flow
+from sdnctl.flows.oxm import VLAN_TAG
+from sdnctl.flows.packet import WITHIN, Packet
+from sdnctl.flows.pipeline import Table
+from sdnctl.flows.registers import FILTERING, FROM_PORT, GROUP, NETWORK, TO_PORT
+from sdnctl.flows.simulate import Tables
+from sdnctl.model.addresses import link_local
+from sdnctl.model.network import NetworkType
+from sdnctl.model.security import Direction
+from sdnctl.model.views import Filtering
+from tests.apps import promise
+from tests.apps.clouds import PATCH, TUNNEL, Cloud, Guest, endpoint
+from tests.apps.mutations import Mutation, overlaps
+from tests.apps.packets import BROADCAST, ICMP6, IPV4, IPV6, mac
+from tests.apps.simulated import Fate, Simulated
+from tests.apps.traffic import Traffic, possible
+
+STATES = (EST_FLAG, EST_FLAG | RPL_FLAG, REL_FLAG | NEW_FLAG, REL_FLAG | RPL_FLAG, INV_FLAG)
+MARKS = (0, promise.MARK_CUT, promise.MARK_KEEP, promise.MARK_ALIVE)
+SAME_ORDER = "no flow that says otherwise stands between the two priorities"
+DROPPED = "what it concerns is dropped all the same, and perhaps counted under another reason"
+UNREACHED = "nothing ever comes there"
+SAME_WAYS = "no packet meets another flow"
+AIMED = 4
+"""Packets aimed at each flow."""
+ENOUGH = 60
+"""So many packets that are treated rightly by a broken flow, and it counts as not noticed."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A packet that comes in at a host, and what the tracker says of it everywhere."""
+
+    host: int
+    packet: Packet
+    state: int = NEW_FLAG
+    mark: int = 0
+
+    def fates(self, simulated: Simulated, _bare: Simulated) -> list[Fate]:
+        return [simulated.tracking(always(self.state, self.mark)).bring(self.host, self.packet)]
+
+    def wrong(self, simulated: Simulated, bare: Simulated) -> str:
+        """What is not as promised."""
+        (fate,) = self.fates(simulated, bare)
+        cloud = simulated.cloud
+        guest = next((one for one in cloud.on(self.host) if one.number == self.packet[Field.IN_PORT]), None)
+        if guest is not None:
+            told = promise.sent(cloud, guest, self.packet, self.state, self.mark)
+        else:
+            told = promise.received(cloud, self.host, self.packet, self.state, self.mark)
+        if fate.promise != told:
+            return f"{self.packet!r}: {fate.promise} and not {told}"
+        return badly_said(cloud, guest, self.packet, fate)
+
+
+def badly_said(cloud: Cloud, guest: Guest | None, packet: Packet, fate: Fate) -> str:
+    """What is wrong with the look of what came out."""
+    own = packet.on_the_wire().changed({} if guest else {Field.VLAN_VID: 0, Field.VLAN_PCP: 0})
+    for _, copy in fate.copies:
+        if copy.on_the_wire() != own:
+            return f"{packet!r}: arrives as {copy.on_the_wire()!r}"
+    if fate.stray:
+        return f"{packet!r}: leaves by {fate.stray}"
+    for copy in fate.outside:
+        tag = 0x1000 | guest.net.segment if guest and guest.net.segment else 0
+        if copy.on_the_wire() != own.changed({Field.VLAN_VID: tag}):
+            return f"{packet!r}: outside it is {copy.on_the_wire()!r}"
+    if fate.answers and guest is not None:
+        told = promise.answered(cloud, guest, packet)
+        if [one.on_the_wire() for one in fate.answers] != [told]:
+            return f"{packet!r}: is answered {fate.answers} and not {told}"
+    return "" if fate.punts <= 1 else f"{packet!r}: is punted {fate.punts} times"
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """A connection that is allowed: question, answer, and what happens when the rules go and come back."""
+
+    sender: Guest
+    receiver: Guest
+    question: Packet
+
+    @property
+    def answer(self) -> Packet:
+        packet = self.question
+        swapped = {Field.IN_PORT: self.receiver.number}
+        for one, other in (
+            (Field.ETH_SRC, Field.ETH_DST),
+            (Field.IPV4_SRC, Field.IPV4_DST),
+            (Field.IPV6_SRC, Field.IPV6_DST),
+            *promise.PORTS.values(),
+        ):
+            swapped |= {one: packet[other], other: packet[one]}
+        if packet[Field.IP_PROTO] == ICMP6:
+            swapped[Field.ICMP6_TYPE] = packet[Field.ICMP6_TYPE] ^ 1
+        elif packet[Field.IP_PROTO] == 1:
+            swapped[Field.ICMP4_TYPE] = packet[Field.ICMP4_TYPE] ^ 8
+        return packet.changed(swapped)
+
+    def _phases(self) -> tuple[tuple[Packet, bool], ...]:
+        """Packets, and whether they meet a host whose groups have no rules."""
+        question, answer = self.question, self.answer
+        return (
+            (question, False),
+            (answer, False),
+            (question, False),
+            (question, True),
+            (answer, True),
+            (question, False),
+            (answer, False),
+        )
+
+    def fates(self, simulated: Simulated, bare: Simulated) -> list[Fate]:
+        found = []
+        now = simulated.forgetting()
+        for packet, is_bare in self._phases():
+            at = replace(bare, known=now.known) if is_bare else now
+            fate = at.send(packet)
+            now = now.remembering(fate)
+            found.append(fate)
+        return found
+
+    def told(self, cloud: Cloud) -> tuple[bool, ...]:
+        """Which of them arrive."""
+        first, second = self.sender, self.receiver
+
+        def answers(guest: Guest, direction: Direction) -> bool:
+            return guest.filtering is Filtering.STATEFUL or promise.may(cloud, guest, direction, self.answer)
+
+        back = answers(second, Direction.EGRESS) and answers(first, Direction.INGRESS)
+        left = self._lives(cloud, first, Direction.EGRESS)
+        reached = left and self._lives(cloud, second, Direction.INGRESS)
+        # What never came to the receiver's groups cut nothing there.
+        lives = self._answer_lives(second, lives=not left or self._lives(cloud, second, Direction.INGRESS))
+        after = lives and self._answer_lives(first, lives=left)
+        return (True, back, True, reached, after, True, back)
+
+    def _lives(self, cloud: Cloud, guest: Guest, direction: Direction) -> bool:
+        """Whether the connection outlives the rules on this side."""
+        if not guest.filtering:
+            return True
+        kept = any(one.keeps for one in promise.allowing(cloud, guest, direction, self.question))
+        return guest.filtering is Filtering.STATEFUL and kept
+
+    @staticmethod
+    def _answer_lives(guest: Guest, *, lives: bool) -> bool:
+        return not guest.filtering or (guest.filtering is Filtering.STATEFUL and lives)
+
+    def wrong(self, simulated: Simulated, bare: Simulated) -> str:
+        fates = self.fates(simulated, bare)
+        ends = {self.question: self.receiver.number, self.answer: self.sender.number}
+        phases = zip(self._phases(), fates, strict=True)
+        arrived = tuple(ends[packet] in dict(fate.copies) for (packet, _), fate in phases)
+        told = self.told(simulated.cloud)
+        return "" if arrived == told else f"conversation {self.question!r}: {arrived} and not {told}"
+
+
+class Probes:
+    """See the module's docstring."""
+
+    def __init__(self, cloud: Cloud, seed: int, count: int) -> None:
+        self.cloud = cloud
+        self.simulated = Simulated.of(cloud)
+        no_rules = tuple(replace(one, rules=(), addresses=()) for one in cloud.policies)
+        self.bare = Simulated.of(replace(cloud, policies=no_rules))
+        self._random = Random(seed)
+        matrix = list(self._matrix())
+        found: list[Probe | Conversation] = [*matrix, *self._conversations(matrix)]
+        found += (*self._traffic(count), *self._impersonations(), *self._aimed())
+        self.probes: list[Probe | Conversation] = []
+        self._by_flow: dict[tuple[str, Flow], dict[int, None]] = {}
+        self._by_table: dict[tuple[str, int], dict[tuple[Packet, Flow | None], dict[int, None]]] = {}
+        for one in found:
+            self._add(one)
+        for one in tuple(self._near_misses()):
+            self._add(one)
+
+    def _add(self, probe: Probe | Conversation) -> None:
+        number = len(self.probes)
+        self.probes.append(probe)
+        for fate in probe.fates(self.simulated, self.bare):
+            for visit in fate.journey.visits:
+                for step in visit.outcome.steps if visit.outcome else ():
+                    if step.flow is not None:
+                        self._by_flow.setdefault((visit.host, step.flow), {})[number] = None
+                    at = self._by_table.setdefault((visit.host, int(step.table)), {})
+                    at.setdefault((step.packet, step.flow), {})[number] = None
+
+    # --- which packets ------------------------------------------------------------------------------------------
+
+    def _traffic(self, count: int) -> Iterator[Probe]:
+        random = self._random
+        for host in self.cloud.hosts:
+            for packet in Traffic(self.cloud, host, random).packets(count):
+                yield Probe(host, packet)
+                if random.random() < 0.2 and packet[Field.ETH_TYPE] in (0x0800, 0x86DD):
+                    yield Probe(host, packet, random.choice(STATES), random.choice(MARKS))
+
+    def _impersonations(self) -> Iterator[Probe]:
+        """What one guest may send, sent by another one of its host."""
+        for host in self.cloud.hosts:
+            traffic = Traffic(self.cloud, host, self._random)
+            for guest in self.cloud.on(host):
+                for other in self.cloud.on(host):
+                    for packet in traffic.rightful(guest, 8):
+                        yield Probe(host, packet.changed({Field.IN_PORT: other.number}))
+
+    def _aimed(self) -> Iterator[Probe]:
+        """For each flow, packets of whoever it is about that have what it tests."""
+        for host in self.cloud.hosts:
+            traffic = Traffic(self.cloud, host, self._random)
+            for flow in self.simulated.by_host[str(host)].flows:
+                is_guarding = Table.FROM_STATE <= flow.table <= Table.FROM_VERDICT or flow.table >= Table.TO_STATE
+                for _ in range(AIMED * (1 + is_guarding)):
+                    sender, receiver = self._ends(host, flow, is_guarding=is_guarding)
+                    yield from self._aim(traffic, flow, sender, receiver, is_guarding=is_guarding)
+
+    def _ends(self, host: int, flow: Flow, *, is_guarding: bool) -> tuple[Guest, Guest]:
+        """A sender and a receiver of whom one is on `host` and the flow about."""
+        random = self._random
+        about = [one for one in self.cloud.guests if _is_about(flow, one)] or list(self.cloud.guests)
+        if is_guarding:
+            about = [one for one in about if one.filtering] or about
+        end = random.choice([one for one in about if one.host == host] or about)
+        other = random.choice([one for one in self.cloud.guests if one.net == end.net])
+        return (other, end) if flow.table >= Table.SWITCHING else (end, other)
+
+    def _aim(
+        self, traffic: Traffic, flow: Flow, sender: Guest, receiver: Guest, *, is_guarding: bool
+    ) -> Iterator[Probe]:
+        random = self._random
+        tests = {one.field: one for one in flow.match.tests}
+        own = tests[Field.ETH_SRC].value if Field.ETH_SRC in tests else random.choice(tuple(sender.macs))
+        fields = traffic.everything(sender, receiver, own)
+        for field, one in tests.items():
+            if field not in WITHIN:
+                fields[field] = fields.get(field, 0) & ~one.mask | one.value
+        packet = _packet(fields)
+        if packet is None:
+            return
+        yield Probe(sender.host, packet)
+        if is_guarding:
+            state = tests[Field.CT_STATE].value & ~TRK_FLAG if Field.CT_STATE in tests else 0
+            mark = tests[Field.CT_MARK].value if Field.CT_MARK in tests else random.choice(MARKS)
+            yield Probe(sender.host, packet, state or random.choice(STATES), mark)
+        if flow.table >= Table.SWITCHING and receiver.host != sender.host:
+            yield Probe(receiver.host, outside(packet, receiver, sender.host))
+
+    def _matrix(self) -> Iterator[Probe]:
+        """Every guest to every other one of its network, by every service that rules speak of."""
+        for sender in self.cloud.guests:
+            for receiver in self.cloud.guests:
+                if sender.net == receiver.net and sender != receiver:
+                    for packet in services(sender, receiver):
+                        yield Probe(sender.host, packet)
+                        yield Probe(sender.host, packet.changed({Field.ETH_DST: BROADCAST}))
+
+    def _conversations(self, probes: Iterable[Probe]) -> Iterator[Conversation]:
+        """What of it is allowed, as connections; one for each pair of guests and set of rules that allow it."""
+        guests = {one.number: one for one in self.cloud.guests}
+        seen = set()
+        for probe in probes:
+            packet, sender = probe.packet, guests[probe.packet[Field.IN_PORT]]
+            if packet[Field.ETH_DST] == BROADCAST:
+                continue
+            receiver = next(one for one in self.cloud.guests if mac(one.number) == packet[Field.ETH_DST])
+            if promise.sent(self.cloud, sender, packet).guests != (receiver.number,) or receiver.is_open:
+                continue
+            rules = tuple(
+                rule
+                for guest, way in ((sender, Direction.EGRESS), (receiver, Direction.INGRESS))
+                for rule in promise.allowing(self.cloud, guest, way, packet)
+            )
+            if (sender, receiver, rules) not in seen:
+                seen.add((sender, receiver, rules))
+                yield Conversation(sender, receiver, packet)
+
+    def _near_misses(self) -> Iterator[Probe]:
+        """For each flow, packets that hit it, changed in one bit of what it tests."""
+        for (_, flow), numbers in tuple(self._by_flow.items()):
+            hits = [self.probes[number] for number in tuple(numbers)[:40]]
+            for probe in [one for one in hits if isinstance(one, Probe)][:2]:
+                for one in flow.match.tests:
+                    if one.field in WITHIN:
+                        continue
+                    for bit in {one.mask & -one.mask, 1 << one.mask.bit_length() - 1}:
+                        fields = dict(probe.packet.fields())
+                        fields[one.field] = probe.packet[one.field] ^ bit
+                        made = _packet(fields)
+                        if made is not None:
+                            yield replace(probe, packet=made)
+
+    # --- what they notice ---------------------------------------------------------------------------------------
+
+    def notice(self, mutation: Mutation) -> tuple[bool, str]:
+        """Whether the mutation shows, and how; or why it need not."""
+        host, flow, broken = mutation.host, mutation.flow, mutation.broken
+        also = () if broken is None else (broken,)
+        tables = self.simulated.by_host[host].changed((flow,), also)
+        simulated = self.simulated.with_tables(host, tables)
+        bare = self.bare
+        if flow in set(bare.by_host[host].flows):
+            bare = bare.with_tables(host, bare.by_host[host].changed((flow,), also))
+        concerned = self._concerned(mutation, tables)
+        for number in concerned:
+            wrong = self.probes[number].wrong(simulated, bare)
+            if wrong:
+                return True, wrong
+        is_moved = broken is not None and (broken.match, broken.actions) == (flow.match, flow.actions)
+        if is_moved and not self._stands_between(mutation):
+            return False, SAME_ORDER
+        if not concerned:
+            return False, UNREACHED if (host, flow) not in self._by_flow else SAME_WAYS
+        if all(self._comes_to_nothing(number) for number in concerned):
+            return False, DROPPED
+        return False, ""
+
+    def _stands_between(self, mutation: Mutation) -> bool:
+        """Whether a flow with other actions, and packets in common, has a priority between the old and the new one."""
+        flow, broken = mutation.flow, mutation.broken
+        assert broken is not None
+        low, high = sorted((flow.priority, broken.priority))
+        return any(
+            low <= one.priority <= high
+            and one.table == flow.table
+            and one is not flow
+            and one.actions != flow.actions
+            and overlaps(one.match, flow.match)
+            for one in self.simulated.by_host[mutation.host].flows
+        )
+
+    def _comes_to_nothing(self, number: int) -> bool:
+        probe = self.probes[number]
+        if isinstance(probe, Conversation):
+            return False
+        return all(fate.promise == promise.NOTHING for fate in probe.fates(self.simulated, self.bare))
+
+    def _concerned(self, mutation: Mutation, tables: Tables) -> list[int]:
+        """Probes that meet another flow now, or the same one with other actions; few of very many."""
+        flow, broken = mutation.flow, mutation.broken
+        found = dict(self._by_flow.get((mutation.host, flow), {}))
+        joins = any(isinstance(one, Conjunction) for one in flow.actions)
+        at = self._by_table.get((mutation.host, int(flow.table)), {})
+        for (packet, hit), numbers in at.items() if broken is not None or joins else ():
+            is_near = joins or (broken is not None and _outdoes(broken, hit) and _fits(broken, packet))
+            if is_near and hit is not flow and tables.lookup(flow.table, packet) is not hit:
+                found |= numbers
+        numbers = sorted(found, reverse=True)  # near misses and aimed ones first
+        conversations = [one for one in numbers if isinstance(self.probes[one], Conversation)]
+        rest = numbers[ENOUGH:]
+        return [*numbers[:ENOUGH], *conversations, *rest[:: max(1, len(rest) // ENOUGH)]]
+
+
+def outside(packet: Packet, receiver: Guest, host: int) -> Packet:
+    """The packet as it would come to the receiver's host from `host`, whoever sent it."""
+    net = receiver.net
+    if net.type is NetworkType.VXLAN:
+        there = {Field.IN_PORT: TUNNEL, Field.TUN_ID: net.segment or 0}
+        return packet.changed(there | {Field.TUN_SRC: endpoint(host), Field.TUN_DST: endpoint(receiver.host)})
+    tag = VLAN_TAG | net.segment if net.segment is not None else 0
+    return packet.changed({Field.IN_PORT: PATCH, Field.VLAN_VID: tag})
+
+
+def services(sender: Guest, receiver: Guest) -> Iterator[Packet]:
+    """What one guest may want of another."""
+    own, theirs = mac(sender.number), mac(receiver.number)
+    frame = {Field.IN_PORT: sender.number, Field.ETH_SRC: own, Field.ETH_DST: theirs, Field.IP_TTL: 64}
+    asks: list[dict[Field, int]] = [{Field.IP_PROTO: 47}]
+    asks += ({Field.IP_PROTO: 6, Field.TCP_SRC: 4001, Field.TCP_DST: port} for port in (22, 80, 85, 91, 443))
+    asks += ({Field.IP_PROTO: 17, Field.UDP_SRC: 4001, Field.UDP_DST: port} for port in (53, 4000))
+    ends = [(4, one, other) for one in sender.addresses4 for other in receiver.addresses4]
+    ends += [(6, one, other) for one in sender.addresses6 for other in receiver.addresses6]
+    ends += [(6, link_local(own), link_local(theirs))]
+    for version, src, dst in ends:
+        if version == 4:
+            said = {Field.ETH_TYPE: IPV4, Field.IPV4_SRC: src, Field.IPV4_DST: dst}
+            echo = {Field.IP_PROTO: 1, Field.ICMP4_TYPE: 8}
+        else:
+            said = {Field.ETH_TYPE: IPV6, Field.IPV6_SRC: src, Field.IPV6_DST: dst}
+            echo = {Field.IP_PROTO: ICMP6, Field.ICMP6_TYPE: 128}
+        for what in (*asks, echo):
+            yield Packet.of(frame | said | what)
+
+
+def _outdoes(flow: Flow, hit: Flow | None) -> bool:
+    return hit is None or flow.priority >= hit.priority or flow.match.get(Field.CONJ_ID) is not None
+
+
+def _fits(flow: Flow, packet: Packet) -> bool:
+    values = packet.values
+    return all(values[one.field] & one.mask == one.value for one in flow.match.tests if one.field is not Field.CONJ_ID)
+
+
+def _is_about(flow: Flow, guest: Guest) -> bool:
+    """Whether the registers that the flow tests may say that it is about the guest."""
+    for slot, values in (
+        (NETWORK, {guest.net.key}),
+        (FROM_PORT, {guest.number}),
+        (TO_PORT, {guest.number}),
+        (GROUP, set(guest.groups)),
+        (FILTERING, {guest.filtering}),
+    ):
+        one = flow.match.get(slot.field)
+        if one is not None and one.mask & slot.mask == slot.mask and (one.value & slot.mask) >> slot.low not in values:
+            return False
+    return True
+
+
+def _packet(fields: dict[Field, int]) -> Packet | None:
+    try:
+        return Packet.of(possible(fields))
+    except ValueError:
+        return None
