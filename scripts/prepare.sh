@@ -39,7 +39,9 @@ test_needs() {
 udhcpc              udhcpc
 dhcpcd              dhcpcd-base dhcpcd dhcpcd5
 iperf3              iperf3
+keepalived          keepalived
 tcpdump             tcpdump
+nft                 nftables
 openssl             openssl
 /usr/lib/postgresql/*/bin/initdb   postgresql
 NEEDS

@@ -5,8 +5,8 @@ One `Metrics`, made by the composition root and handed to whoever counts. Counti
 path (well under a microsecond): plain integers in dictionaries, which become Prometheus' objects only when somebody
 asks. What can be looked at when somebody asks is not counted at all: `watch` says where to look.
 
-Labels are words of ours (states, kinds, reasons, routes) and host names, never ids or paths a client can choose:
-otherwise a client could fill the memory.
+Labels are words of ours (states, kinds, reasons, routes), host names and projects, never ids or paths a client can
+choose: otherwise a client could fill the memory.
 """
 
 from __future__ import annotations
@@ -97,6 +97,7 @@ class Metrics:
         self._packet_ins: dict[str, int] = {}
         self._dhcp: dict[str, int] = {}
         self._drops: dict[tuple[str, str], int] = {}
+        self._port_drops: dict[tuple[str, str], int] = {}
         self._last_drops: dict[str, dict[bytes, int]] = {}
         self._lag = Histogram(LAGS)
         self._stalls = 0
@@ -153,6 +154,10 @@ class Metrics:
             now[key] = packets
         self._last_drops[host] = now
 
+    def port_dropped(self, project: str, reason: str, packets: int) -> None:
+        """So many more packets of or for ports of a project were dropped."""
+        self._port_drops[project, reason] = self._port_drops.get((project, reason), 0) + packets
+
     def forget_host(self, host: str) -> None:
         """The host was removed: no more lines about it."""
         for by_host in (self._flows_put, self._flows_removed, self._refused):
@@ -201,6 +206,12 @@ class Metrics:
         yield _counter("sdnctl_packet_ins", "Packets that switches punted.", ("kind",), self._packet_ins)
         yield _counter("sdnctl_dhcp_answers", "DHCP messages, by what was answered.", ("kind",), self._dhcp)
         yield _counter("sdnctl_dropped_packets", "Packets that drop flows caught.", ("host", "reason"), self._drops)
+        yield _counter(
+            "sdnctl_port_dropped_packets",
+            "Of these, packets that ports of a project sent or would have received.",
+            ("project", "reason"),
+            self._port_drops,
+        )
         yield _histogram("sdnctl_hub_lag_seconds", "How late a task was run.", (), {(): self._lag})
         yield GaugeMetricFamily("sdnctl_hub_lag_max_seconds", "The latest one since the start.", self._lag.maximum)
         yield _counter(

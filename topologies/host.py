@@ -21,6 +21,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from sdnctl.model.host_script import SETTINGS
 from topologies._mininet import HypervisorNode
 from topologies.machine import LabError, Machine, Sniffer
 from topologies.openvswitch import OpenVswitch
@@ -28,6 +29,11 @@ from topologies.openvswitch import OpenVswitch
 UNDERLAY_BRIDGE: Final = "br-phys"
 UNDERLAY_CARD: Final = "eth1"
 MANAGEMENT_CARD: Final = "eth0"
+
+
+def _settings(device: str) -> str:
+    """What `sdnctl host check` asks for."""
+    return " ".join(f'"{one.of(device)}"' for one in SETTINGS)
 
 
 class Host(OpenVswitch):
@@ -68,11 +74,9 @@ class Host(OpenVswitch):
             -- add-br {bridge} -- set bridge {bridge} datapath_type=netdev
             -- add-port {bridge} {self._cards[network]}"""
         lines = f"""
-        sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1 \
-            net.ipv4.conf.default.arp_ignore=8 net.ipv4.conf.all.rp_filter=1 net.ipv4.conf.default.rp_filter=1 \
-            net.ipv4.ip_forward=0
+        sysctl -qw {_settings("default")}
         for card in {UNDERLAY_CARD} {" ".join(self._cards.values())}; do
-            sysctl -qw net.ipv4.conf.$card.arp_ignore=8 net.ipv4.conf.$card.rp_filter=1
+            sysctl -qw {_settings("$card")}
             ip link set $card up
         done
         ip link set lo up

@@ -46,9 +46,10 @@ class OpenVswitch(Machine):
 
     def vswitchd_line(self) -> str:
         run = self.directory
-        return f"ovs-vswitchd unix:{run}/db.sock --disable-system --unixctl={run}/ovs-vswitchd.ctl" + self._daemon(
-            "ovs-vswitchd"
-        )
+        line = f"ovs-vswitchd unix:{run}/db.sock --disable-system --unixctl={run}/ovs-vswitchd.ctl"
+        # Where `ovs-appctl` looks for it by itself.
+        link = f"ln -sf ovs-vswitchd.ctl {run}/ovs-vswitchd.$(cat {run}/ovs-vswitchd.pid).ctl"
+        return f"{line}{self._daemon('ovs-vswitchd')}\n{link}"
 
     def _daemon(self, name: str) -> str:
         run = self.directory

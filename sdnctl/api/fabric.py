@@ -24,6 +24,12 @@ class Fabric(Protocol):
     def flows(self, name: str, view: str) -> Sequence[Mapping[str, object]]:
         """A host's desired or installed flows or their difference: `flow` is the text, the rest says whose it is."""
 
+    def check(self, name: str) -> Mapping[str, object]:
+        """What a host has and lacks: findings, and what its networks need."""
+
+    def port_statistics(self, port_id: str) -> Mapping[str, object]:
+        """What passed a port and what was dropped of it, read for this; UnavailableError if that cannot be."""
+
     def explain(self, what: str) -> Mapping[str, object]:
         """Whose the flow with this cookie, or of this text, is and what it does."""
 
@@ -42,6 +48,12 @@ class NoFabric:
 
     def flows(self, name: str, view: str) -> Sequence[Mapping[str, object]]:
         return ()
+
+    def check(self, name: str) -> Mapping[str, object]:
+        return {"host": name, "findings": [], "needs": {"tunnel_mtu": 0, "physical_mtu": {}}}
+
+    def port_statistics(self, port_id: str) -> Mapping[str, object]:
+        return {}
 
     def explain(self, what: str) -> Mapping[str, object]:
         return {}

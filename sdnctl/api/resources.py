@@ -146,6 +146,8 @@ class Resource:
     """Who may use it at all; for the others every object of it is 404, and the collection 403."""
     tagged: bool = True
     """It has the sub-resource `tags`."""
+    read_only: bool = False
+    """Nobody makes, changes or deletes one by a request."""
     error: str = ""
     """What starts the types of its errors: `Network` in `NetworkNotFound`."""
     key: str = ""
@@ -641,6 +643,14 @@ PORT: Final = Resource(
     actions=(
         Action("plug", "PUT", PLUG, "Make the port's interface on a host.", ADMIN_OR_SERVICE, "sdnctl-plug"),
         Action("unplug", "PUT", Record(()), "Remove the interface that plug made.", ADMIN_OR_SERVICE, "sdnctl-plug"),
+        Action(
+            "statistics",
+            "GET",
+            Record(()),
+            "What passed its interface, and what was dropped of it and why.",
+            EVERYONE,
+            "sdnctl-statistics",
+        ),
     ),
 )
 
@@ -884,6 +894,73 @@ DSCP_MARKING_RULE: Final = _rules(
     Attribute("dscp_mark", DSCP, EDIT | FIND, "The DSCP value.", default=REQUIRED, alias="qos"),
 )
 
+# ----------------------------------------------------------------------------------------------- our own: IP groups
+
+IP_GROUP: Final = Resource(
+    "ip_group",
+    "ip_groups",
+    "A fail-over address: several ports may send from it, and whichever announced it last has it.",
+    error="IpGroup",
+    attributes=(
+        ID,
+        Attribute("name", NAME, EDIT | FIND, "A name for people; need not be unique.", default=""),
+        OWNER,
+        Attribute("network_id", Uuid(), CREATE | FIND, "The network.", default=REQUIRED),
+        Attribute(
+            "ip_address",
+            Address(),
+            CREATE | FIND,
+            "The address, in a subnet of the network if it has any, or IPv6 link-local; default: a free one.",
+            alias="sdnctl-ip-groups",
+        ),
+        Attribute(
+            "port_ids",
+            ListOf(Uuid(), longest=256),
+            EDIT | FILTER,
+            "Its members: ports of the network that may send from the address; a PUT replaces all.",
+            default=[],
+            alias="sdnctl-ip-groups",
+        ),
+        Attribute(
+            "active",
+            Text(
+                36,
+                4,
+                r"auto|[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}",
+                "auto, or the id of a member",
+                metavar="auto|PORT",
+            ),
+            EDIT | FILTER,
+            "auto: the member that announced the address last has it; a member's id: that one, whatever others say.",
+            default="auto",
+            alias="sdnctl-ip-groups",
+        ),
+        Attribute(
+            "vrrp",
+            Boolean(),
+            EDIT | FILTER,
+            "Members run VRRP: they may use virtual MAC addresses, and hear each other whatever security groups say.",
+            default=False,
+            alias="sdnctl-ip-groups",
+        ),
+        Attribute(
+            "holder",
+            OrNull(Uuid()),
+            FIND,
+            "The member that has the address; null: none is known to.",
+            alias="sdnctl-ip-groups",
+        ),
+        Attribute(
+            "virtual_mac",
+            OrNull(Mac()),
+            READ_ONLY,
+            "The virtual MAC address with which it announced the address; null: its port's own.",
+            alias="sdnctl-ip-groups",
+        ),
+        *STANDARD,
+    ),
+)
+
 # ------------------------------------------------------------------------------- our own: hosts, projects, tokens
 
 HOST: Final = Resource(
@@ -942,6 +1019,36 @@ HOST: Final = Resource(
             ADMIN,
             "sdnctl-flows",
         ),
+        Action(
+            "check",
+            "GET",
+            Record(()),
+            "What it has and lacks, asked now: findings, each with verdict and remedy.",
+            ADMIN,
+            "sdnctl-host-check",
+        ),
+    ),
+)
+
+SECURITY_EVENT: Final = Resource(
+    "security_event",
+    "security_events",
+    "A port that sends what is not its own: one for each port and reason, until it is quiet for a minute.",
+    error="SecurityEvent",
+    tagged=False,
+    read_only=True,
+    attributes=(
+        ID,
+        Attribute("project_id", Text(shortest=1, metavar="PROJECT"), FIND, "The port's owner."),
+        Attribute("port_id", Uuid(), FIND, "The port that sent it; it may be gone by now."),
+        Attribute("network_id", Uuid(), FIND, "Its network."),
+        Attribute("host", HOST_NAME, READ_ONLY, "The host it was on.", seen_by=ADMIN),
+        Attribute("reason", Text(32), FIND, "What was wrong with it, a word: foreign_arp, dhcp_server, ..."),
+        Attribute("text", Text(), READ_ONLY, "The first frame in words."),
+        Attribute("packets", Integer(), May.SORT, "How many frames so far; all were dropped."),
+        Attribute("first_seen", Text(24, metavar="TIME"), May.SORT, "When it began, UTC."),
+        Attribute("last_seen", Text(24, metavar="TIME"), May.SORT, "When the counter last grew, UTC."),
+        Attribute("active", Boolean(), FIND, "It goes on."),
     ),
 )
 
@@ -987,7 +1094,9 @@ RESOURCES: Final = (
     SECURITY_GROUP,
     SECURITY_GROUP_RULE,
     ADDRESS_GROUP,
+    IP_GROUP,
     QOS_POLICY,
+    SECURITY_EVENT,
     HOST,
     PROJECT,
     TOKEN,

@@ -42,11 +42,13 @@ def _routes_of(resource: Resource) -> Iterator[Route]:
         return Route(method, path, partial(handler, resource), text, resource=resource)
 
     yield row("GET", objects, handlers.list_all, f"List {resource.collection}.")
-    yield row("POST", objects, handlers.create, f"Create {a}, or several.")
+    if not resource.read_only:
+        yield row("POST", objects, handlers.create, f"Create {a}, or several.")
     yield row("GET", item, handlers.show, f"Show {a}.")
     if resource.names(May.UPDATE):
         yield row("PUT", item, handlers.change, f"Change {a}.")
-    yield row("DELETE", item, handlers.delete, f"Delete {a}.")
+    if not resource.read_only:
+        yield row("DELETE", item, handlers.delete, f"Delete {a}.")
     for part in parts_of(resource):
         yield from _routes_of(part)
     if resource.tagged:

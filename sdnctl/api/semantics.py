@@ -8,6 +8,7 @@ from typing import Final
 
 from sdnctl.api.call import Call
 from sdnctl.api.resources import Resource
+from sdnctl.errors import ForbiddenError
 from sdnctl.model.request import Object
 
 Arguments = Mapping[str, object]
@@ -43,6 +44,23 @@ def host_flows(call: Call, host_id: str, arguments: Arguments) -> Object:
     return {"flows": [dict(flow) for flow in flows if all(flow.get(key) == wish for key, wish in wanted.items())]}
 
 
+def host_check(call: Call, host_id: str, _arguments: Arguments) -> Object:
+    """What the host has and lacks, asked now."""
+    host = call.repository.get(call.context, "host", host_id)
+    return {"check": dict(call.fabric.check(str(host["name"])))}
+
+
+def port_statistics(call: Call, port_id: str, _arguments: Arguments) -> Object:
+    """Counters of the port, for its owner; whose network it is in may see the port, and not what it does."""
+    port = call.repository.get(call.context, "port", port_id)
+    if not call.context.is_admin and port["project_id"] != call.context.project_id:
+        raise ForbiddenError(f"Statistics of port {port_id} are for the project that owns it.")
+    shown = dict(call.fabric.port_statistics(port_id))
+    if not call.context.is_admin:
+        shown.pop("host", None)
+    return {"statistics": shown}
+
+
 _FLOW_FILTERS: Final[Mapping[str, str]] = {"app": "app", "object": "object", "project": "project_id"}
 
 
@@ -65,6 +83,8 @@ CHANGES: Final[Mapping[tuple[str, str], Change]] = {
 
 VIEWS: Final[Mapping[tuple[str, str], View]] = {
     ("host", "flows"): host_flows,
+    ("host", "check"): host_check,
+    ("port", "statistics"): port_statistics,
 }
 """By resource and action: what a GET answers."""
 

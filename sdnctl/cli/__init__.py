@@ -74,10 +74,14 @@ def _version(parser: argparse.ArgumentParser, _word: str | None) -> None:
 
 COMMANDS: Final = (
     Command("serve", "run the controller", _serve),
-    Command("host", "machines with Open vSwitch: add, list, show, set, remove", _resource("host")),
+    Command("host", "machines with Open vSwitch: add, list, show, set, remove, check", _resource("host")),
     Command("network", "L2 domains: create, list, show, set, delete", _resource("network")),
     Command("subnet", "address ranges of networks: create, list, show, set, delete", _resource("subnet")),
-    Command("port", "interfaces of workloads: create, list, show, set, delete, plug, unplug", _resource("port")),
+    Command(
+        "port",
+        "interfaces of workloads: create, list, show, set, delete, plug, unplug, statistics",
+        _resource("port"),
+    ),
     Command("security-group", "sets of rules for ports: create, list, show, set, delete", _resource("security_group")),
     Command("security-group-rule", "what a set allows: create, list, show, delete", _resource("security_group_rule")),
     Command(
@@ -85,11 +89,13 @@ COMMANDS: Final = (
         "prefixes for rules: create, list, show, set, delete, add-addresses, remove-addresses",
         _resource("address_group"),
     ),
+    Command("ip-group", "fail-over addresses: create, list, show, set, delete", _resource("ip_group")),
     Command(
         "qos-policy",
         "limits and marks of ports: create, list, show, set, delete, and rules: add-..., set-..., remove-...",
         _resource("qos_policy"),
     ),
+    Command("security-event", "who forges what, how often: list, show", _resource("security_event")),
     Command("project", "owners of networks: create, list, show, set, delete", _resource("project")),
     Command("token", "secrets that let in: create, list, show, set, revoke", _resource("token")),
     Command("flows", "flows of a host: desired, installed or the difference, each with its owner", _flows),

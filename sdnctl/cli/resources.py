@@ -13,7 +13,7 @@ from typing import Final
 
 from sdnctl.api.attributes import Boolean, ListOf, nearest
 from sdnctl.api.resources import BY_NAME, REQUIRED, SYNONYMS, Action, May, Resource, parts_of
-from sdnctl.cli import flags
+from sdnctl.cli import check, flags
 from sdnctl.cli.client import CommandError, Object, UsageError
 from sdnctl.cli.parser import Parser
 from sdnctl.cli.session import Session, add_connection, add_output, say
@@ -57,7 +57,9 @@ COLUMNS: Final = {
         "remote_address_group_id",
     ),
     "address_group": ("id", "name", "addresses"),
+    "ip_group": ("id", "name", "network_id", "ip_address", "port_ids", "active", "vrrp", "holder"),
     "qos_policy": ("id", "name", "project_id", "shared", "is_default", "rules"),
+    "security_event": ("first_seen", "last_seen", "active", "port_id", "reason", "packets", "text"),
 }
 """What people see of a list; a column that no object has is left out."""
 
@@ -70,6 +72,8 @@ def configure(parser: argparse.ArgumentParser, resource: Resource, chosen: str |
     for verb, (add, run, help_text) in _VERBS.items():
         name = CALLED.get((resource.name, verb), verb)
         if verb == "set" and not resource.names(May.UPDATE):
+            continue
+        if verb in {"create", "delete"} and resource.read_only:
             continue
         sub = verbs.add_parser(
             name,
@@ -87,8 +91,20 @@ def configure(parser: argparse.ArgumentParser, resource: Resource, chosen: str |
                 for name in flags.flag_of(attribute).names
             }
             sub.set_defaults(run=run, resource=resource)
+    if resource.name == "host":
+        sub = verbs.add_parser("check", help=check.HELP, description=check.HELP)
+        if chosen == "check":
+            check.configure(sub)
     for action in resource.actions:
-        if action.method == "PUT":
+        if (resource.name, action.name) in LOOKS:
+            name = action.name
+            sub = verbs.add_parser(name, help=action.help, description=action.help)
+            if chosen == name:
+                add_connection(sub)
+                sub.add_argument("reference", metavar=resource.title.upper(), help=_its(resource))
+                add_output(sub)
+                sub.set_defaults(run=LOOKS[resource.name, action.name], resource=resource, action=action)
+        elif action.method == "PUT":
             name = action.name.replace("_", "-")
             sub = verbs.add_parser(name, help=action.help, description=action.help)
             if chosen == name:
@@ -373,6 +389,31 @@ def _parts(session: Session) -> str:
     arguments, client = session.arguments, session.client
     parent_id = client.id_of(arguments.resource, arguments.reference)
     return client.path(arguments.resource, parent_id, arguments.part.collection)
+
+
+# -------------------------------------------------------------------------------------------------------------- looks
+
+
+def _statistics(session: Session) -> int:
+    """What passed a port, and a line for each reason for which something was dropped."""
+    arguments, client = session.arguments, session.client
+    resource = arguments.resource
+    path = client.path(resource, client.id_of(resource, arguments.reference), arguments.action.name)
+    found = client.get(path).get("statistics")
+    if not isinstance(found, dict):
+        raise CommandError("the answer holds no statistics; is this the API of sdnctl?")
+    chosen = session.columns([*found])
+    if session.form == "table" and not chosen:
+        drops = found.pop("drops", [])
+        session.print_one(found, ())
+        session.print_many(drops, ("direction", "reason", "packets", "text"), (), "drops")
+    else:
+        session.print_one(found, chosen)
+    return 0
+
+
+LOOKS: Final[dict[tuple[str, str], Run]] = {("port", "statistics"): _statistics}
+"""What is only looked at, and is no object."""
 
 
 # ------------------------------------------------------------------------------------------------------ what they share

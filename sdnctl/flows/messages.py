@@ -4,11 +4,11 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
 
 from sdnctl.flows.action import Action
-from sdnctl.flows.wireflow import NO_BUFFER, VERSION
+from sdnctl.flows.wireflow import MULTIPART_REQUEST, NO_BUFFER, VERSION
 
 HELLO: Final = 0
 ECHO_REQUEST: Final = 2
@@ -27,6 +27,9 @@ ORDERED: Final = 2
 BUNDLE_FLAGS: Final = ATOMIC | ORDERED
 """All of a bundle or nothing, packets see no half of it, and messages take effect in the order they were added."""
 
+MULTIPART_PORT: Final = 4
+UNKNOWN_COUNTER: Final = (1 << 64) - 1
+
 CONTROLLER_PORT: Final = 0xFFFFFFFD
 
 NICIRA: Final = 0x2320
@@ -35,6 +38,9 @@ FLUSH_ZONE: Final = 29
 _HEADER: Final = struct.Struct("!BBHI").pack
 _CONTROL: Final = struct.Struct("!BBHIIHH").pack
 _ADD: Final = struct.Struct("!BBHII2xH").pack
+# length; ofport; seconds, nanoseconds; packets received, sent; bytes received, sent; dropped and errors, both ways
+_PORT_STATS: Final = struct.Struct("!H2xI8xQQQQ32x").unpack_from
+_PORT_STATS_SIZE: Final = 80
 _PACKET_OUT: Final = struct.Struct("!BBHIIIH6x").pack
 
 
@@ -83,6 +89,35 @@ def packet_out(in_port: int, actions: Sequence[Action], frame: bytes, xid: int =
     return (
         _PACKET_OUT(VERSION, PACKET_OUT, 24 + len(body) + len(frame), xid, NO_BUFFER, in_port, len(body)) + body + frame
     )
+
+
+class PortStats(NamedTuple):
+    """What passed a port of the switch, seen from the switch."""
+
+    ofport: int
+    received_packets: int
+    sent_packets: int
+    received_bytes: int
+    sent_bytes: int
+
+
+def port_stats_request(ofport: int, xid: int = 0) -> bytes:
+    """Ask for the counters of one port."""
+    return message(MULTIPART_REQUEST, struct.pack("!HH4xI4x", MULTIPART_PORT, 0, ofport), xid)
+
+
+def parse_port_stats(body: bytes) -> Iterator[PortStats]:
+    """The counters in a PORT_STATS multipart reply, behind the multipart header."""
+    at = 0
+    while at < len(body):
+        try:
+            length, ofport, *counters = _PORT_STATS(body, at)
+        except struct.error:
+            raise ValueError(f"port statistics: entry at byte {at} of {len(body)} is cut off") from None
+        if length < _PORT_STATS_SIZE or at + length > len(body):
+            raise ValueError(f"port statistics: entry at byte {at} of {len(body)} has length {length}")
+        yield PortStats(ofport, *(0 if counter == UNKNOWN_COUNTER else counter for counter in counters))
+        at += length
 
 
 def flush_zone(zone: int, xid: int = 0) -> bytes:

@@ -24,6 +24,8 @@ from sdnctl.flows.messages import (
     flush_zone,
     message,
     packet_out,
+    parse_port_stats,
+    port_stats_request,
 )
 from sdnctl.flows.meters import (
     MeterSpec,
@@ -86,5 +88,7 @@ __all__ = [
     "parse_flow_stats",
     "parse_group_desc",
     "parse_meter_config",
+    "parse_port_stats",
+    "port_stats_request",
     "wire_text",
 ]

@@ -5,10 +5,14 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from typing import Final
 
 from netaddr import IPAddress, IPNetwork
 
 from sdnctl.model.ids import NetworkKey
+
+VXLAN_OVERHEAD: Final = 50
+"""Bytes that a tunnel over IPv4 adds to a frame's payload: its Ethernet, IP, UDP and VXLAN headers."""
 
 
 class NetworkType(enum.StrEnum):

@@ -20,6 +20,7 @@ import socket
 import ssl
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from types import MappingProxyType
 from typing import ClassVar, Final
 
@@ -29,6 +30,7 @@ from sdnctl import runtime
 from sdnctl.errors import HostGoneError, SwitchRefusedError
 from sdnctl.flows import wire
 from sdnctl.flows.wire import VERSION
+from sdnctl.model.statistics import PortCounters
 from sdnctl.openflow import messages
 from sdnctl.openflow.bundle import bundled, numbered
 from sdnctl.openflow.channel import Channel, Limits
@@ -73,6 +75,7 @@ class Connection:
     def __init__(self, sock: socket.socket, peer: str, limits: Limits) -> None:
         self.dpid = 0
         self.serial = ""
+        self.software = ""
         """`other_config:dp-sn` of the bridge, as it was when the connection began."""
         self.packet_ins = 0
         self.packet_ins_unheard = 0
@@ -167,6 +170,14 @@ class Connection:
     def read_flows(self, which: wire.FlowFilter = wire.EVERY_FLOW) -> list[bytes]:
         """The bridge's flows: the body of each part of the reply, for `flows.wire.parse_flow_stats`."""
         return self._read("the flows", ofp.OFPMP_FLOW, lambda xid: wire.flow_stats_request(xid, which))
+
+    def read_port(self, ofport: int) -> PortCounters:
+        """What passed a port, seen from behind it; nothing if there is no such port."""
+        request = partial(wire.port_stats_request, ofport)
+        for body in self._read(f"the counters of port {ofport}", ofp.OFPMP_PORT_STATS, request):
+            for found in wire.parse_port_stats(body):
+                return PortCounters(found.received_packets, found.received_bytes, found.sent_packets, found.sent_bytes)
+        return PortCounters()
 
     def read_meters(self) -> list[bytes]:
         """Every meter of the bridge, as `read_flows` does."""
@@ -440,6 +451,7 @@ class Connection:
 
     def _described(self, body: bytes) -> None:
         self.serial = messages.parse_serial(body)
+        self.software = messages.parse_software(body)
 
     def _answer(self, message: bytes) -> None:
         call = self._calls.get(_xid(message))

@@ -106,6 +106,11 @@ def parse_serial(body: bytes) -> str:
     return _text(_DESC.unpack_from(body)[3])
 
 
+def parse_software(body: bytes) -> str:
+    """The version in a description: Open vSwitch's own, such as `3.1.0`."""
+    return _text(_DESC.unpack_from(body)[2])
+
+
 def parse_ports(body: bytes) -> Iterator[tuple[str, int]]:
     """Name and ofport of each port described in a row. OVS cuts names of more than 15 characters."""
     at = 0

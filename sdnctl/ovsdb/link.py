@@ -18,8 +18,10 @@ from dataclasses import replace
 from types import MappingProxyType
 
 from sdnctl.model.host import Host, HostFacts, PlugSpec
+from sdnctl.model.host_check import OvsdbSeen
 from sdnctl.model.tls import Tls
 from sdnctl.ovsdb.goal import Goal
+from sdnctl.ovsdb.inspect import inspect
 from sdnctl.ovsdb.keeper import Keeper, OnFacts, Wishes
 from sdnctl.ovsdb.remote import Remote, Remotes
 
@@ -99,6 +101,10 @@ class HostLink:
         """
         if (keeper := self._keeper()) is not None:
             keeper.set_installed(revisions)
+
+    def inspect(self) -> OvsdbSeen:
+        """Ask the database anew, over a connection of its own; HostGoneError when it does not answer."""
+        return inspect(self.host.ovsdb, self._tls)
 
     def report(self, facts: HostFacts | None, reason: str) -> None:
         """What the connection has to say; the same reason is passed on once."""

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, inspect, text
 from sdnctl.errors import UnavailableError
 from sdnctl.store.database import Database
 
-HEAD: Final = "0005"
+HEAD: Final = "0006"
 """The schema that this program works with."""
 SCRIPTS: Final = Path(__file__).parent / "migrations"
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
 
-VXLAN_OVERHEAD: Final = 50
-"""Outer Ethernet, IPv4, UDP and VXLAN header: what a tunnelled frame is longer than the guest's IP packet."""
+from sdnctl.model.network import VXLAN_OVERHEAD
 
 Ranges = tuple[tuple[int, int], ...]
 """(first, last) pairs, both included."""

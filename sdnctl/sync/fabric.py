@@ -16,23 +16,30 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from netaddr import EUI
+
 from sdnctl import log, runtime
-from sdnctl.apps import dhcp
+from sdnctl.apps import dhcp, ip_groups
 from sdnctl.apps.leases import Defaults
 from sdnctl.errors import NotFoundError
 from sdnctl.flows import action, wire
 from sdnctl.flows.pipeline import App, read_cookie
 from sdnctl.model.contents import Item, Source
 from sdnctl.model.host import Host, HostFacts, PlugSpec
+from sdnctl.model.host_check import OvsdbSeen
 from sdnctl.model.ids import Revision
+from sdnctl.model.ip_group import IpGroup, is_virtual_mac
 from sdnctl.model.network import Network, Subnet
 from sdnctl.model.port import Plug, Port, PortStatus
 from sdnctl.model.qos import QosPolicy
 from sdnctl.model.security import AddressGroup, SecurityGroup
 from sdnctl.sync import host as host_task
+from sdnctl.sync.check import Checker
 from sdnctl.sync.compile import Compiler
 from sdnctl.sync.explain import Explainer, read_drops
+from sdnctl.sync.holders import Holders
 from sdnctl.sync.host import HostTask, State
+from sdnctl.sync.statistics import Statistics
 from sdnctl.sync.status import StatusRecorder
 from sdnctl.sync.world import World
 
@@ -60,6 +67,7 @@ class Link(Protocol):
     def configure(self, host: Host, controllers: tuple[str, ...]) -> None: ...
     def want(self, plugs: Mapping[str, PlugSpec]) -> None: ...
     def set_installed(self, revisions: Mapping[str, int]) -> None: ...
+    def inspect(self) -> OvsdbSeen: ...
 
 
 class SwitchConnection(host_task.Connection, Protocol):
@@ -82,6 +90,7 @@ class Meters(Protocol):
     def bundle_applied(self, host: str, seconds: float, put: int, removed: int) -> None: ...
     def packet_in(self, kind: str) -> None: ...
     def dhcp_answer(self, kind: str) -> None: ...
+    def port_dropped(self, project: str, reason: str, packets: int) -> None: ...
     def bundle_refused(self, host: str) -> None: ...
     def forget_host(self, host: str) -> None: ...
 
@@ -117,6 +126,9 @@ class Fabric:
         self.tasks: dict[str, HostTask] = {}
         self.status = StatusRecorder(store)
         self.explainer = Explainer(self.world)
+        self.holders = Holders(store, self.world.ip_groups)
+        self.checker = Checker(self.world, self.tasks)
+        self.statistics = Statistics(self.world, self.tasks, store, meters)
         self._store = store
         self._compiler = Compiler()
         self._make_link = make_link
@@ -162,9 +174,13 @@ class Fabric:
             self.world.put_host(host)
         for port in runtime.in_slices(contents.ports):
             self.world.put_port(port)
+        for ip_group in contents.ip_groups:
+            self.world.put_ip_group(ip_group)
         self.world.revision = contents.revision
         self.status.load(contents.ports)
         self.status.start()
+        self.holders.start()
+        self.statistics.start()
         for host in contents.hosts:
             self._host_added(host)
         self._plugs_changed.clear()
@@ -178,7 +194,9 @@ class Fabric:
             task.stop()
         for link in self._links.values():
             link.stop()
+        self.holders.stop()
         self.status.stop()
+        self.statistics.stop()
 
     def notify(self, revision: Revision) -> None:
         """Something was written to the store."""
@@ -241,6 +259,8 @@ class Fabric:
                 world.put_group(model)
             case AddressGroup():
                 world.put_address_group(model)
+            case IpGroup():
+                world.put_ip_group(model)
             case Port():
                 old = world.ports.get(object_id)
                 world.put_port(model)
@@ -260,12 +280,15 @@ class Fabric:
                 world.remove_group(object_id)
             case None if kind == "address_group":
                 world.remove_address_group(object_id)
+            case None if kind == "ip_group":
+                world.remove_ip_group(object_id)
             case None:
                 gone = world.ports.get(object_id)
                 if gone is not None and gone.plug is not None:
                     self._batch.released.add(gone.plug)
                 world.remove_port(object_id)
                 self.status.forget(object_id)
+                self.statistics.forget_port(object_id)
 
     # --- hosts --------------------------------------------------------------------------------------------------
 
@@ -289,6 +312,7 @@ class Fabric:
         self._link_errors.pop(host_id, None)
         self._rejected.pop(host_id, None)
         self._installed.pop(host_id, None)
+        self.statistics.forget_host(host_id)
         if task is not None:
             task.stop()
             self._meters.forget_host(task.host.name)
@@ -422,6 +446,19 @@ class Fabric:
         match known[0].app:
             case App.DHCP:
                 self._answer_dhcp(port, connection, in_port, frame)
+            case App.IP_GROUPS:
+                self._hear_announcement(port, known[0].key, frame)
+            case App.STATISTICS:
+                self.statistics.sampled(host_id, port, known[1], frame)
+
+    def _hear_announcement(self, port: Port, key: int, frame: bytes) -> None:
+        """A member may have got what it is not any more since its flow was made."""
+        group = self.world.ip_groups.get(self.world.by_key("ip_group", key) or "")
+        heard = ip_groups.read(frame)
+        if group is None or heard is None or port.id not in group.members or heard.address != int(group.address):
+            return
+        is_virtual = group.vrrp and is_virtual_mac(heard.mac, heard.version)
+        self.holders.announced(group.id, port.id, EUI(heard.mac, 48) if is_virtual else None)
 
     def _answer_dhcp(self, port: Port, connection: SwitchConnection, in_port: int, frame: bytes) -> None:
         answer = dhcp.reply(frame, self.world.lease(port.id))
@@ -558,6 +595,22 @@ class Fabric:
         except NotFoundError:
             return {"state": "UNKNOWN"}
         facts = self.world.facts.get(task.host.id)
+        applied = task.applied_revision if task.pending_since() is not None else self.world.revision
+        return {
+            "state": task.state.value,
+            "applied_revision": applied if task.state is State.LIVE else task.applied_revision,
+            "revision": self.world.revision,
+            "error": task.error,
+            "problems": self._problems(task),
+            "openflow_peer": task.connection.peer if task.connection else None,
+            "ovsdb_connected": facts is not None and not self._link_errors.get(task.host.id),
+            "datapath_id": f"{facts.datapath_id:016x}" if facts else None,
+            "flows": len(task.tables),
+            "ports": sum(1 for _ in self.world.served_ports(task.host.id)),
+        }
+
+    def _problems(self, task: HostTask) -> list[str]:
+        facts = self.world.facts.get(task.host.id)
         problems = [*(facts.problems if facts else ())]
         problems += [one for one in (self._link_errors.get(task.host.id), self._intrusion(task.host.id)) if one]
         problems += [
@@ -567,32 +620,29 @@ class Fabric:
             f"interface {one.name}: {one.error}" for one in (facts.interfaces.values() if facts else ()) if one.error
         ]
         problems += [failure.error for failure in task.failures.values()]
-        applied = task.applied_revision if task.pending_since() is not None else self.world.revision
-        return {
-            "state": task.state.value,
-            "applied_revision": applied if task.state is State.LIVE else task.applied_revision,
-            "revision": self.world.revision,
-            "error": task.error,
-            "problems": problems,
-            "openflow_peer": task.connection.peer if task.connection else None,
-            "ovsdb_connected": facts is not None and not self._link_errors.get(task.host.id),
-            "datapath_id": f"{facts.datapath_id:016x}" if facts else None,
-            "flows": len(task.tables),
-            "ports": sum(1 for _ in self.world.served_ports(task.host.id)),
-        }
+        return problems
 
     def flows(self, name: str, view: str) -> list[dict[str, object]]:
         """See `Explainer.flows`."""
         return self.explainer.flows(self._task_of(name), view)
 
+    def check(self, name: str) -> dict[str, object]:
+        """See `Checker.check`."""
+        task = self._task_of(name)
+        return self.checker.check(task, self._links[task.host.id], self._problems(task))
+
     def explain(self, what: str) -> dict[str, object]:
         """See `Explainer.explain`."""
         return self.explainer.explain(what)
+
+    def port_statistics(self, port_id: str) -> dict[str, object]:
+        """See `Statistics.port`."""
+        return self.statistics.port(port_id)
 
     def read_drops(self) -> Iterator[tuple[str, list[tuple[bytes, str, int]]]]:
         """See `explain.read_drops`."""
         return read_drops(tuple(self.tasks.values()))
 
 
-KINDS: Final = ("host", "qos_policy", "network", "subnet", "security_group", "address_group", "port")
+KINDS: Final = ("host", "qos_policy", "network", "subnet", "security_group", "address_group", "port", "ip_group")
 """In the order in which changes of one batch are put into the world."""

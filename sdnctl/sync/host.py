@@ -28,6 +28,7 @@ from sdnctl.flows.fields import Field
 from sdnctl.model.host import Host
 from sdnctl.model.ids import Revision
 from sdnctl.model.port import PortStatus
+from sdnctl.model.statistics import PortCounters
 from sdnctl.model.views import NetworkView
 from sdnctl.sync.compile import Compiler
 from sdnctl.sync.tables import EXACT, Compiled, Delta, Tables
@@ -38,11 +39,15 @@ from sdnctl.sync.world import World
 class Connection(Protocol):
     """What `sdnctl.openflow` gives: one bridge's OpenFlow session."""
 
+    software: str
+    """The switch's version, as it says."""
+
     @property
     def peer(self) -> str: ...
     @property
     def is_open(self) -> bool: ...
     def read_flows(self, which: wire.FlowFilter = wire.EVERY_FLOW) -> Iterable[bytes]: ...
+    def read_port(self, ofport: int) -> PortCounters: ...
     def read_meters(self) -> Iterable[bytes]: ...
     def apply(self, before: Sequence[bytes], bundle: Sequence[bytes], after: Sequence[bytes]) -> None: ...
     def send(self, message: bytes) -> bool: ...
@@ -376,12 +381,7 @@ class HostTask:
             for peer in view.peers:
                 if now - self._greeted.get(peer, -GREET_S) >= GREET_S:
                     self._greeted[peer] = now
-                    through = (
-                        action.SetField(Field.TUN_ID, 0),
-                        action.SetField(Field.TUN_DST, peer),
-                        action.Output(view.underlay_ofport),
-                    )
-                    connection.send(wire.packet_out(wire.CONTROLLER_PORT, through, GREETING))
+                    send_greeting(connection, view.underlay_ofport, peer)
 
     # --- ports ----------------------------------------------------------------------------------------------
 
@@ -395,3 +395,9 @@ class HostTask:
         binding = self._world.bindings.get(port_id)
         if binding is not None and binding.host_id == self.host.id:
             self._observer.port_confirmed(port_id, status, self.host.name, binding.interface, revision, is_new=is_new)
+
+
+def send_greeting(connection: Connection, tunnel_ofport: int, peer: int) -> None:
+    """Have the switch send an empty frame of no network to the tunnel address `peer`."""
+    through = (action.SetField(Field.TUN_ID, 0), action.SetField(Field.TUN_DST, peer), action.Output(tunnel_ofport))
+    connection.send(wire.packet_out(wire.CONTROLLER_PORT, through, GREETING))

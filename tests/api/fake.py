@@ -135,6 +135,9 @@ class FakeFabric:
     pending: tuple[str, ...] = ()
     notified: list[int] = field(default_factory=list)
     waited: list[tuple[int, float]] = field(default_factory=list)
+    findings: list[Object] = field(
+        default_factory=lambda: [{"check": "version", "verdict": "ok", "finding": "Open vSwitch 3.1.0", "remedy": ""}]
+    )
 
     def notify(self, revision: Revision) -> None:
         self.notified.append(revision)
@@ -149,6 +152,13 @@ class FakeFabric:
     def flows(self, name: str, view: str) -> Sequence[Mapping[str, object]]:
         mine = {"flow": f"{view} of {name}", "app": "dhcp", "object": "o", "project_id": PROJECT}
         return (mine, {**mine, "app": "classify", "object": "p"})
+
+    def check(self, name: str) -> Mapping[str, object]:
+        return {"host": name, "findings": self.findings, "needs": {"tunnel_mtu": 1500, "physical_mtu": {}}}
+
+    def port_statistics(self, port_id: str) -> Mapping[str, object]:
+        drops = [{"direction": "egress", "reason": "foreign_arp", "text": "it did", "packets": 7}]
+        return {"port_id": port_id, "host": "h1", "sent_packets": 9, "sent_bytes": 540, "drops": drops}
 
     def explain(self, what: str) -> Mapping[str, object]:
         return {"cookie": what, "app": "dhcp"}

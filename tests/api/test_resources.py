@@ -36,6 +36,8 @@ OF_REQUESTS = {
     "sdnctl-projects",
     "sdnctl-tokens",
     "sdnctl-flows",
+    "sdnctl-host-check",
+    "sdnctl-security-events",
     "sdnctl-wait",
 }
 """Aliases that bring behaviour or whole resources; tests of that behaviour prove them."""

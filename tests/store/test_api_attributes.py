@@ -8,6 +8,7 @@ import pytest
 from sdnctl.api.resources import RESOURCES, May, Resource
 from sdnctl.errors import SdnctlError
 from sdnctl.model.request import Query
+from tests.events import event
 from tests.store.cloud import ADMIN, Cloud, Object
 
 QUERIES = {"tags-any", "not-tags", "not-tags-any"}
@@ -20,11 +21,14 @@ def made(cloud: Cloud) -> dict[str, Object]:
     project = cloud.create("project", ADMIN, name="p")
     group = cloud.create("security_group", ADMIN)
     rule = {"security_group_id": group["id"], "direction": "ingress"}
+    cloud.store.record_events([event()])
     made = {
         "security_group": group,
         "security_group_rule": cloud.create("security_group_rule", ADMIN, **rule),
         "address_group": cloud.create("address_group", ADMIN),
+        "ip_group": cloud.create("ip_group", ADMIN, network_id=network["id"], ip_address="fe80::1"),
         "qos_policy": cloud.create("qos_policy", ADMIN),
+        "security_event": {"id": event().id},
         "network": network,
         "subnet": cloud.subnet(network, ctx=ADMIN),
         "port": cloud.port(network, ADMIN),

@@ -12,6 +12,7 @@ from sdnctl.flows.meters import MeterSpec
 from sdnctl.flows.wireflow import ALL_TABLES, EVERY_FLOW, FlowFilter, WireFlow
 from sdnctl.model.ids import Revision
 from sdnctl.model.port import PortStatus
+from sdnctl.model.statistics import PortCounters
 
 EXPERIMENTER, FLOW_MOD, METER_MOD = 4, 14, 29
 ADD, MODIFY, METER_DELETE, DELETE, DELETE_STRICT = 0, 1, 2, 3, 4
@@ -22,9 +23,13 @@ class FakeSwitch:
 
     def __init__(self, dpid: int = 1, serial: str = "serial1") -> None:
         self.dpid, self.serial, self.peer = dpid, serial, "fake"
+        self.software = "3.1.0"
         self.ports: dict[str, int] = {}
         self.flows: dict[bytes, WireFlow] = {}
         self.meters: dict[int, MeterSpec] = {}
+        self.counters: dict[int, PortCounters] = {}
+        self.packets: dict[bytes, int] = {}
+        """Counters of flows, by key."""
         self.is_open = True
         self.bundles: list[int] = []
         """How many messages each apply brought."""
@@ -46,6 +51,10 @@ class FakeSwitch:
     def read_flows(self, which: FlowFilter = EVERY_FLOW) -> Iterable[bytes]:
         self._raise_if_gone()
         return [b"".join(_stat(flow) for flow in self.flows.values() if which.includes(flow))]
+
+    def read_port(self, ofport: int) -> PortCounters:
+        self._raise_if_gone()
+        return self.counters.get(ofport, PortCounters())
 
     def read_meters(self) -> Iterable[bytes]:
         self._raise_if_gone()

@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from netaddr import IPAddress
+from netaddr import EUI, IPAddress
 
 from sdnctl import runtime
 from sdnctl.apps import meters
@@ -20,8 +20,10 @@ from sdnctl.metrics import Metrics
 from sdnctl.model.contents import Change, Contents, Item
 from sdnctl.model.host import Host, HostFacts
 from sdnctl.model.ids import HostKey, Revision
+from sdnctl.model.ip_group import IpGroup
 from sdnctl.model.network import Network, Subnet
 from sdnctl.model.port import DHCP_OWNER, FixedIP, Plug, Port, PortStatus
+from sdnctl.model.statistics import SecurityEvent
 from sdnctl.openflow.listener import Listener
 from sdnctl.ovsdb import HostLink
 from sdnctl.sync.fabric import Fabric
@@ -32,7 +34,13 @@ from tests.sync import clouds
 pytestmark = pytest.mark.switch
 
 PATIENCE_S = 8.0
-KINDS: Mapping[type, str] = {Host: "host", Network: "network", Subnet: "subnet", Port: "port"}
+KINDS: Mapping[type, str] = {
+    Host: "host",
+    Network: "network",
+    Subnet: "subnet",
+    Port: "port",
+    IpGroup: "ip_group",
+}
 
 
 class MemoryStore:
@@ -43,6 +51,7 @@ class MemoryStore:
         self.journal: list[Change] = []
         self.statuses: dict[str, tuple[PortStatus, str]] = {}
         self.writes = 0
+        self.events: dict[str, SecurityEvent] = {}
         self.recorded = runtime.Latch()
         self._callbacks: list[Callable[[Revision], None]] = []
 
@@ -65,6 +74,12 @@ class MemoryStore:
             callback(self.journal[-1].revision)
         return self.journal[-1].revision
 
+    def load_events(self) -> list[SecurityEvent]:
+        return [replace(one) for one in self.events.values()]
+
+    def record_events(self, events: Sequence[SecurityEvent]) -> None:
+        self.events.update((one.id, one) for one in events)
+
     def load(self) -> Contents:
         def of(kind: str) -> tuple[Item, ...]:
             return tuple(item for (its, _), item in self.items.items() if its == kind)
@@ -76,7 +91,8 @@ class MemoryStore:
             for port in of("port")
             if isinstance(port, Port)
         ]
-        return Contents(Revision(len(self.journal)), of("network"), of("subnet"), tuple(ports), of("host"))  # type: ignore[arg-type]
+        known = of("network"), of("subnet"), tuple(ports), of("host")
+        return Contents(Revision(len(self.journal)), *known, ip_groups=of("ip_group"))  # type: ignore[arg-type]
 
     def changes(self, after: Revision) -> tuple[Change, ...]:
         return tuple(self.journal[after:])
@@ -88,6 +104,13 @@ class MemoryStore:
         self.writes += 1
         self.statuses.update(statuses)
         self.recorded.wake()
+
+    def move_holder(self, group_id: str, port_id: str | None, virtual_mac: EUI | None) -> Revision | None:
+        group = self.items["ip_group", group_id]
+        assert isinstance(group, IpGroup)
+        if (group.holder, group.virtual_mac) == (port_id, virtual_mac):
+            return None
+        return self.put(replace(group, holder=port_id, virtual_mac=virtual_mac))
 
     def on_commit(self, callback: Callable[[Revision], None]) -> None:
         self._callbacks.append(callback)
