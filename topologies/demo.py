@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 
+from sdnctl.flows import text
 from topologies import frames, tenants
 from topologies.controller import Controller
 from topologies.guest import Vm
@@ -162,7 +163,7 @@ def explain(show: Show, controller: Controller) -> None:
         for host in controller.lab.hosts:
             flows = controller.flows(host)
             nobody = [flow for flow in flows if flow["object"] is None]
-            drops = [flow for flow in flows if flow["flow"].endswith("actions=drop")]
+            drops = [flow for flow in flows if text.parse(flow["flow"]).drops]
             dumb = [flow for flow in drops if not flow["reason"]]
             different = controller.flows(host, "difference")
             held = not (nobody or dumb or different)

@@ -270,6 +270,26 @@ def _owners(controller: Controller) -> set[object]:
     return {flow["object_type"] for flow in controller.fabric.flows("h1", "installed")}
 
 
+def test_what_was_learned_of_a_port_is_shown_as_the_ports(controller: Controller, switch: DummySwitch) -> None:
+    """And belongs to no difference, nor does it go when all is read back."""
+    live(controller)
+    ofport = switch.vsctl("get", "interface", "tap-p1", "ofport").strip()
+    cookie = Owner(App.STATISTICS, Kind.HOST, 1).cookie(Reason.FOREIGN_ARP)
+    reason = f"reg7={Reason.FOREIGN_ARP << 20:#x}/0x1ff00000"
+    for line in (f"in_port={ofport},{reason}", "in_port=77,reg7=0x700000/0x1ff00000"):
+        switch.ofctl("add-flow", "br-int", f"cookie={cookie:#x},table=90,priority=200,{line},actions=drop")
+    assert controller.fabric.flows("h1", "difference") == []
+    learned = [flow for flow in controller.fabric.flows("h1", "installed") if "priority=200,reg7" in str(flow["flow"])]
+    mine = [flow for flow in learned if flow["object_type"] == "port"]
+    assert [(flow["object"], flow["reason"], flow["app"]) for flow in mine] == [("p1", "foreign_arp", "statistics")]
+    assert "counts: a workload sent ARP" in str(mine[0]["text"])
+    controller.fabric.tasks["id-h1"].connection.close("to have it read back")  # type: ignore[union-attr]
+    controller.until(lambda: controller.fabric.tasks["id-h1"].state is not State.LIVE)
+    controller.until(lambda: controller.fabric.tasks["id-h1"].state is State.LIVE)
+    again = [flow for flow in controller.fabric.flows("h1", "installed") if "priority=200,reg7" in str(flow["flow"])]
+    assert again == mine, "what is nobody's goes"
+
+
 def test_foreign_flows_and_ports_stay(controller: Controller, store: MemoryStore, switch: DummySwitch) -> None:
     live(controller)
     switch.ofctl("add-flow", "br-int", "cookie=0x77,table=200,priority=7,ip,actions=drop")
