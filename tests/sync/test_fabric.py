@@ -15,7 +15,7 @@ from sdnctl import runtime
 from sdnctl.apps import meters
 from sdnctl.apps.leases import Defaults
 from sdnctl.flows import text
-from sdnctl.flows.pipeline import App, Kind, Owner, Reason, Table
+from sdnctl.flows.pipeline import ENDS, App, Kind, Owner, Reason, Table
 from sdnctl.metrics import Metrics
 from sdnctl.model.contents import Change, Contents, Item
 from sdnctl.model.host import Host, HostFacts
@@ -283,6 +283,9 @@ def test_what_was_learned_of_a_port_is_shown_as_the_ports(controller: Controller
     mine = [flow for flow in learned if flow["object_type"] == "port"]
     assert [(flow["object"], flow["reason"], flow["app"]) for flow in mine] == [("p1", "foreign_arp", "statistics")]
     assert "counts: a workload sent ARP" in str(mine[0]["text"])
+    readings = dict(controller.fabric.read_drops())["h1"]
+    assert {key[0] for key, _, _ in readings} & ENDS == set(), "what is counted for a port is counted once more there"
+    assert {reason for _, reason, _ in readings} >= {"foreign_mac", "miss", "not_allowed_to", "unknown_source"}
     controller.fabric.tasks["id-h1"].connection.close("to have it read back")  # type: ignore[union-attr]
     controller.until(lambda: controller.fabric.tasks["id-h1"].state is not State.LIVE)
     controller.until(lambda: controller.fabric.tasks["id-h1"].state is State.LIVE)
