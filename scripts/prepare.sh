@@ -39,6 +39,7 @@ test_needs() {
 udhcpc              udhcpc
 dhcpcd              dhcpcd-base dhcpcd dhcpcd5
 iperf3              iperf3
+keepalived          keepalived
 tcpdump             tcpdump
 nft                 nftables
 openssl             openssl

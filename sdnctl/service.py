@@ -154,7 +154,12 @@ def _settings(config: Config) -> Settings:
         physnet_mtu={one.physical_network: one.mtu for one in network.physical_mtus},
         mac_oui=network.mac_prefix,
         dns_domain=config.dhcp.dns_domain,
-        quotas={"network": config.quota.network, "subnet": config.quota.subnet, "port": config.quota.port},
+        quotas={
+            "network": config.quota.network,
+            "subnet": config.quota.subnet,
+            "port": config.quota.port,
+            "ip_group": config.quota.ip_group,
+        },
     )
 
 

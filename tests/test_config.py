@@ -54,6 +54,7 @@ SAMPLES = {
     "quota.network": "10",
     "quota.subnet": "-1",
     "quota.port": "500",
+    "quota.ip_group": "7",
     "log.level": "debug",
     "log.format": "json",
 }

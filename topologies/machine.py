@@ -190,6 +190,10 @@ class Sniffer:
 
     def frames(self, marker: str = "") -> list[bytes]:
         """The frames that have come so far, those with this marker or all of them."""
+        return [frame for _, frame in self.timed(marker)]
+
+    def timed(self, marker: str = "") -> list[tuple[float, bytes]]:
+        """The same, each with the time at which the kernel took it."""
         answer = self._worker.ask(do="frames", marker=marker)
         self.missed += answer["dropped"]
-        return [bytes.fromhex(frame) for _, frame in answer["frames"]]
+        return [(float(at), bytes.fromhex(frame)) for at, frame in answer["frames"]]

@@ -86,6 +86,7 @@ EXTENSIONS: Final = (
     Extension("sdnctl-security-filters", "Security filters", "Filters of port security, one by one."),
     Extension("sdnctl-client-isolation", "Client isolation", "client_isolation and service_ports of networks."),
     Extension("sdnctl-established", "Established connections", "Whether connections outlive their rule: established."),
+    Extension("sdnctl-ip-groups", "IP groups", "Fail-over addresses that several ports may have: /v2.0/ip-groups."),
     Extension("sdnctl-host-check", "Host check", "What a host has and lacks: /v2.0/hosts/{id}/check."),
     Extension("sdnctl-flows", "Flows", "Flows of a host and what they are for: /v2.0/hosts/{id}/flows, /v2.0/explain."),
     Extension("sdnctl-statistics", "Statistics", "What passed and was dropped: /v2.0/ports/{id}/statistics."),

@@ -894,6 +894,73 @@ DSCP_MARKING_RULE: Final = _rules(
     Attribute("dscp_mark", DSCP, EDIT | FIND, "The DSCP value.", default=REQUIRED, alias="qos"),
 )
 
+# ----------------------------------------------------------------------------------------------- our own: IP groups
+
+IP_GROUP: Final = Resource(
+    "ip_group",
+    "ip_groups",
+    "A fail-over address: several ports may send from it, and whichever announced it last has it.",
+    error="IpGroup",
+    attributes=(
+        ID,
+        Attribute("name", NAME, EDIT | FIND, "A name for people; need not be unique.", default=""),
+        OWNER,
+        Attribute("network_id", Uuid(), CREATE | FIND, "The network.", default=REQUIRED),
+        Attribute(
+            "ip_address",
+            Address(),
+            CREATE | FIND,
+            "The address, in a subnet of the network if it has any, or IPv6 link-local; default: a free one.",
+            alias="sdnctl-ip-groups",
+        ),
+        Attribute(
+            "port_ids",
+            ListOf(Uuid(), longest=256),
+            EDIT | FILTER,
+            "Its members: ports of the network that may send from the address; a PUT replaces all.",
+            default=[],
+            alias="sdnctl-ip-groups",
+        ),
+        Attribute(
+            "active",
+            Text(
+                36,
+                4,
+                r"auto|[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}",
+                "auto, or the id of a member",
+                metavar="auto|PORT",
+            ),
+            EDIT | FILTER,
+            "auto: the member that announced the address last has it; a member's id: that one, whatever others say.",
+            default="auto",
+            alias="sdnctl-ip-groups",
+        ),
+        Attribute(
+            "vrrp",
+            Boolean(),
+            EDIT | FILTER,
+            "Members run VRRP: they may use virtual MAC addresses, and hear each other whatever security groups say.",
+            default=False,
+            alias="sdnctl-ip-groups",
+        ),
+        Attribute(
+            "holder",
+            OrNull(Uuid()),
+            FIND,
+            "The member that has the address; null: none is known to.",
+            alias="sdnctl-ip-groups",
+        ),
+        Attribute(
+            "virtual_mac",
+            OrNull(Mac()),
+            READ_ONLY,
+            "The virtual MAC address with which it announced the address; null: its port's own.",
+            alias="sdnctl-ip-groups",
+        ),
+        *STANDARD,
+    ),
+)
+
 # ------------------------------------------------------------------------------- our own: hosts, projects, tokens
 
 HOST: Final = Resource(
@@ -1027,6 +1094,7 @@ RESOURCES: Final = (
     SECURITY_GROUP,
     SECURITY_GROUP_RULE,
     ADDRESS_GROUP,
+    IP_GROUP,
     QOS_POLICY,
     SECURITY_EVENT,
     HOST,

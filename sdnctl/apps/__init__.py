@@ -11,6 +11,7 @@ from __future__ import annotations
 from sdnctl.apps import (
     classify,
     dhcp,
+    ip_groups,
     isolation,
     meters,
     output,
@@ -27,6 +28,7 @@ from sdnctl.model.views import (
     FloodChunk,
     GroupView,
     HostView,
+    IpGroupView,
     LocalPort,
     Member,
     Neighbour,
@@ -42,6 +44,7 @@ __all__ = [
     "host",
     "host_learned",
     "host_meters",
+    "ip_group",
     "member",
     "neighbour",
     "network",
@@ -62,6 +65,7 @@ def host(view: HostView) -> tuple[Flow, ...]:
         *port_security.host_flows(view),
         *responders.host_flows(view),
         *dhcp.host_flows(view),
+        *ip_groups.host_flows(view),
         *qos.host_flows(view),
         *security_groups.host_flows(view),
         *isolation.host_flows(view),
@@ -98,6 +102,7 @@ def port(view: LocalPort) -> tuple[Flow, ...]:
         *port_security.port_flows(view),
         *responders.port_flows(view),
         *dhcp.port_flows(view),
+        *ip_groups.port_flows(view),
         *qos.port_flows(view),
         *security_groups.port_flows(view),
         *output.port_flows(view),
@@ -148,3 +153,8 @@ def group(view: GroupView) -> tuple[Flow, ...]:
 def member(view: Member) -> tuple[Flow, ...]:
     """Who is in a security group that rules name."""
     return tuple(security_groups.member_flows(view))
+
+
+def ip_group(view: IpGroupView) -> tuple[Flow, ...]:
+    """Who may announce a fail-over address, and what is answered for it."""
+    return tuple(ip_groups.group_flows(view))

@@ -89,6 +89,7 @@ COMMANDS: Final = (
         "prefixes for rules: create, list, show, set, delete, add-addresses, remove-addresses",
         _resource("address_group"),
     ),
+    Command("ip-group", "fail-over addresses: create, list, show, set, delete", _resource("ip_group")),
     Command(
         "qos-policy",
         "limits and marks of ports: create, list, show, set, delete, and rules: add-..., set-..., remove-...",

@@ -41,6 +41,7 @@ ALSO: Final = {
     "binding:host_id": "host",
     "tags": "tags",
     "not-tags": "not-tags",
+    "port_ids": "port",
 }
 """Shorter names of flags, beside the regular ones."""
 
@@ -51,6 +52,7 @@ REFERENCES: Final = {
     "network_id": "network",
     "subnet_id": "subnet",
     "port_id": "port",
+    "port_ids": "port",
     "service_ports": "port",
     "project_id": "project",
     "security_group_id": "security_group",

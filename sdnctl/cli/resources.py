@@ -57,6 +57,7 @@ COLUMNS: Final = {
         "remote_address_group_id",
     ),
     "address_group": ("id", "name", "addresses"),
+    "ip_group": ("id", "name", "network_id", "ip_address", "port_ids", "active", "vrrp", "holder"),
     "qos_policy": ("id", "name", "project_id", "shared", "is_default", "rules"),
     "security_event": ("first_seen", "last_seen", "active", "port_id", "reason", "packets", "text"),
 }

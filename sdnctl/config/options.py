@@ -200,6 +200,7 @@ class Quota:
     network: int = field(default=-1, metadata=option("networks of one project", QUOTA))
     subnet: int = field(default=-1, metadata=option("subnets of one project", QUOTA))
     port: int = field(default=-1, metadata=option("ports of one project", QUOTA))
+    ip_group: int = field(default=-1, metadata=option("IP groups of one project", QUOTA))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

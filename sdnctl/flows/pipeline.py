@@ -29,6 +29,8 @@ class Table(enum.IntEnum):
     """Which ARP and ND question is answered with which MAC; DHCP punted."""
     REPLY = 22
     """The question is turned into its answer and sent back."""
+    IP_GROUPS = 24
+    """A member announces the address of its IP group: a copy to the controller."""
     FROM_QOS = 26
     """What a port may send: its rate, its mark."""
     FROM_PACKETS = 27
@@ -83,6 +85,7 @@ class App(enum.IntEnum):
     OUTPUT = 7
     SECURITY_GROUPS = 8
     ISOLATION = 9
+    IP_GROUPS = 10
     QOS = 11
     STATISTICS = 12
 
@@ -95,6 +98,7 @@ class Kind(enum.IntEnum):
     PORT = 3
     GROUP = 4
     """A security group."""
+    IP_GROUP = 5
 
 
 class Side(enum.IntEnum):
@@ -163,6 +167,7 @@ class Reason(enum.IntEnum):
     INVALID_STATE = 25, "the connection tracker can make no sense of it", Count.FROM | Count.TO
     CUT = 26, "belongs to a connection that the port's security groups allow no more", Count.FROM | Count.TO
     ISOLATED = 27, "the network isolates its clients, and neither end is one of its service ports", Count.FROM
+    PINNED = 28, "a member of an IP group announced its address, which is pinned to another member", _FORGED
 
 
 ENDS: Final = frozenset({Table.DROPPED, Table.SAMPLED})

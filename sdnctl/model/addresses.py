@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
+
+from netaddr import IPAddress
 
 from sdnctl.model.port import Port
 from sdnctl.model.views import Source
@@ -18,17 +21,18 @@ def link_local(mac: int) -> int:
     return LINK_LOCAL | ((mac >> 24 ^ 0x020000) << 40 | 0xFFFE << 24 | mac & 0xFFFFFF)
 
 
-def sources_of(port: Port) -> tuple[Source, ...]:
-    """Every (MAC, prefix) the port may send from: fixed addresses, allowed pairs, the link-local one of each MAC.
+def sources_of(port: Port, shared: Iterable[IPAddress] = ()) -> tuple[Source, ...]:
+    """Every (MAC, prefix) the port may send from: fixed addresses, allowed pairs, the link-local one of each MAC, and
+    the `shared` ones of its IP groups.
 
     A pair of the MAC 0 or of an unspecified address (0.0.0.0/32, ::/128) is left out: those mean nobody.
     """
     own = int(port.mac)
     macs = {own}
     sources = set()
-    for fixed in port.fixed_ips:
-        version = int(fixed.address.version)
-        sources.add((own, version, int(fixed.address), IPV4_MASK if version == 4 else IPV6_MASK))
+    for address in (*(fixed.address for fixed in port.fixed_ips), *shared):
+        version = int(address.version)
+        sources.add((own, version, int(address), IPV4_MASK if version == 4 else IPV6_MASK))
     for pair in port.allowed_address_pairs:
         mac, version, first = int(pair.mac), int(pair.prefix.version), int(pair.prefix.first)
         mask = int(pair.prefix.netmask)

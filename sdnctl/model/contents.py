@@ -11,15 +11,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from netaddr import EUI
+
 from sdnctl.model.host import Host
 from sdnctl.model.ids import Revision
+from sdnctl.model.ip_group import IpGroup
 from sdnctl.model.network import Network, Subnet
 from sdnctl.model.port import Port, PortStatus
 from sdnctl.model.qos import QosPolicy
 from sdnctl.model.security import AddressGroup, SecurityGroup
 from sdnctl.model.statistics import SecurityEvent
 
-Item = Network | Subnet | Port | Host | SecurityGroup | AddressGroup | QosPolicy
+Item = Network | Subnet | Port | Host | SecurityGroup | AddressGroup | IpGroup | QosPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,7 @@ class Contents:
     hosts: tuple[Host, ...] = ()
     security_groups: tuple[SecurityGroup, ...] = ()
     address_groups: tuple[AddressGroup, ...] = ()
+    ip_groups: tuple[IpGroup, ...] = ()
     qos_policies: tuple[QosPolicy, ...] = ()
 
 
@@ -62,6 +66,9 @@ class Source(Protocol):
 
     def record_status(self, statuses: Mapping[str, tuple[PortStatus, str]]) -> None:
         """Remember each port's status and the name of the host it is bound to (or "")."""
+
+    def move_holder(self, group_id: str, port_id: str | None, virtual_mac: EUI | None) -> Revision | None:
+        """Let a member hold an IP group, or nobody; None, and nothing is written, if it may not or does already."""
 
     def load_events(self) -> Sequence[SecurityEvent]:
         """The last security event of each port and reason, oldest first."""

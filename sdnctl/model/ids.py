@@ -19,7 +19,7 @@ HostKey = NewType("HostKey", int)
 """A host's key, 1 .. 2**16-1."""
 
 GroupKey = NewType("GroupKey", int)
-"""A security group's or address group's key, 1 .. 2**30. The two kinds share one series of numbers."""
+"""A security group's, address group's or IP group's key, 1 .. 2**30. The kinds share one series of numbers."""
 
 Ofport = NewType("Ofport", int)
 """An OpenFlow port number on one bridge, 1 .. 0xfeff."""

@@ -13,6 +13,7 @@ this is the hot path, and a flow's fields are integers anyway. The views of one 
     Station      per known MAC of such a network        unicast switching
     ServiceMac   per MAC of a service port, if such a network isolates its clients
     GroupView    per security group of a port here      what its rules allow
+    IpGroupView  per IP group of such a network
     Member       per address of such a network whose owner is in a group that a rule of a port here names
 """
 
@@ -135,7 +136,7 @@ class LocalPort:
     ofport: Ofport
     mac: int
     sources: tuple[Source, ...]
-    """Fixed addresses and allowed pairs, sorted; the IPv6 link-local address of every MAC is among them."""
+    """Fixed addresses, IP groups' and allowed pairs, sorted; the IPv6 link-local address of every MAC is among them."""
     filters: Filters | None
     """What is held against `sources`; None: nothing, port security is off."""
     dhcp: bool
@@ -144,6 +145,10 @@ class LocalPort:
     groups: tuple[GroupKey, ...] = ()
     """Its security groups, sorted."""
     qos: QosLimits = UNLIMITED
+    announces: bool = False
+    """It is a member of an IP group."""
+    virtual: tuple[tuple[int, int], ...] = ()
+    """Version and address of its IP groups with VRRP, sorted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,3 +254,30 @@ class Member:
     mask: int
     clauses: tuple[Clause, ...]
     """Sorted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Announcer:
+    """A member of an IP group that is bound to this host."""
+
+    key: PortKey
+    ofport: Ofport
+    may_speak: bool = True
+    """Nobody, or this very member, is pinned: it may say that it has the address."""
+
+
+@dataclass(frozen=True, slots=True)
+class IpGroupView:
+    """A fail-over address of a network with a port on this host."""
+
+    key: GroupKey
+    network: NetworkKey
+    version: int
+    address: int
+    members: tuple[Announcer, ...]
+    """Those bound to this host, sorted."""
+    holder: PortKey | None = None
+    """Who has the address, wherever it is; None while nobody who could be reached is known to."""
+    mac: int | None = None
+    """The holder's, or the virtual one with which it announced the address."""
+    vrrp: bool = False

@@ -20,6 +20,7 @@ from sdnctl.model import filters, ip_protocols
 from sdnctl.model.contents import Change, Contents, Item
 from sdnctl.model.host import Host
 from sdnctl.model.ids import GroupKey, HostKey, NetworkKey, PortKey, Revision
+from sdnctl.model.ip_group import IpGroup
 from sdnctl.model.network import HostRoute, Network, NetworkType, Subnet
 from sdnctl.model.port import AddressPair, DhcpOption, FixedIP, Plug, Port, PortStatus
 from sdnctl.model.qos import QosPolicy, QosRule
@@ -114,6 +115,19 @@ _address_groups = select(
     tables.address_groups.c.name,
     tables.address_groups.c.addresses,
 )
+_ip_groups = select(
+    tables.ip_groups.c.id,
+    tables.ip_groups.c.key,
+    tables.ip_groups.c.network_id,
+    tables.ip_groups.c.project_id,
+    tables.ip_groups.c.name,
+    tables.ip_groups.c.ip_address,
+    tables.ip_groups.c.port_ids,
+    tables.ip_groups.c.active,
+    tables.ip_groups.c.vrrp,
+    tables.ip_groups.c.holder,
+    tables.ip_groups.c.virtual_mac,
+)
 _policies = select(tables.qos_policies.c.id, tables.qos_policies.c.project_id, tables.qos_policies.c.name)
 _qos_rules = select(tables.qos_rules).order_by(tables.qos_rules.c.type, tables.qos_rules.c.direction)
 _after = (
@@ -135,6 +149,7 @@ def load(connection: Connection) -> Contents:
         tuple(_all(connection, _hosts, host)),
         tuple(_with_rules(connection, _groups, _rules)),
         tuple(_all(connection, _address_groups, address_group)),
+        tuple(_all(connection, _ip_groups, ip_group)),
         tuple(_with_qos_rules(connection, _policies, _qos_rules)),
     )
 
@@ -341,10 +356,27 @@ def address_group(row: Row[Any]) -> AddressGroup:
     )
 
 
+def ip_group(row: Row[Any]) -> IpGroup:
+    return IpGroup(
+        id=row.id,
+        key=GroupKey(row.key),
+        network_id=row.network_id,
+        project_id=row.project_id,
+        name=row.name,
+        address=IPAddress(row.ip_address),
+        members=tuple(sorted(load_list(row.port_ids))),
+        pinned=None if row.active == "auto" else row.active,
+        vrrp=row.vrrp,
+        holder=row.holder,
+        virtual_mac=None if row.virtual_mac is None else EUI(row.virtual_mac, 48),
+    )
+
+
 _KINDS: Final[Mapping[str, tuple[Select[Any], Callable[[Row[Any]], Any]]]] = {
     "network": (_networks, network),
     "subnet": (_subnets, subnet),
     "port": (_ports, port),
     "host": (_hosts, host),
     "address_group": (_address_groups, address_group),
+    "ip_group": (_ip_groups, ip_group),
 }

@@ -16,6 +16,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+from netaddr import IPAddress
+
 from sdnctl.errors import ConflictError, InvalidError
 from sdnctl.store.ranges import parse_address
 from sdnctl.store.space import Space, SubnetSpace
@@ -44,7 +46,7 @@ def default(space: Space, mac: str, device_owner: str, wanted: int) -> FixedIps:
                 break
         else:
             if eligible:
-                raise _exhausted(space, eligible)
+                raise exhausted(space, eligible)
     return chosen + _automatic(space, mac, device_owner, chosen)
 
 
@@ -111,11 +113,7 @@ def _exact(space: Space, number: int, entry: Mapping[str, object], mac: str) -> 
             f"{where}: {text} is in no subnet of network {space.network_id}; give one of {ranges}.",
             kind="InvalidIpForNetwork",
         )
-    if not subnet.is_usable(int(address)):
-        raise InvalidError(
-            f"{where}: {text} is the network or broadcast address of {subnet.network}; give one between.",
-            kind="InvalidIpForSubnet",
-        )
+    refuse_unfit(subnet, text, f"{where}:")
     if subnet.is_automatic and text != subnet.automatic(mac):
         raise InvalidError(
             f"{where}: ports of subnet {subnet.id} have the address that follows from their MAC address, "
@@ -138,7 +136,7 @@ def _any(
             return subnet, address
     taken = subnet.take(1)
     if taken is None:
-        raise _exhausted(space, [subnet])
+        raise exhausted(space, [subnet])
     return subnet, taken
 
 
@@ -156,15 +154,24 @@ def _subnet(space: Space, number: int, entry: Mapping[str, object]) -> SubnetSpa
 
 def _refuse_taken(space: Space, addresses: Iterable[str], port_id: str) -> None:
     for address, holder in space.holders(addresses).items():
-        if holder != port_id:
+        if holder.id != port_id:
             raise ConflictError(
-                f"fixed_ips: {address} already belongs to port {holder} of network {space.network_id}; "
+                f"fixed_ips: {address} already belongs to {holder.kind} {holder.id} of network {space.network_id}; "
                 "choose another, or name only the subnet to get a free one.",
                 kind="IpAddressAlreadyAllocated",
             )
 
 
-def _exhausted(space: Space, subnets: Sequence[SubnetSpace]) -> ConflictError:
+def refuse_unfit(subnet: SubnetSpace, text: str, where: str) -> None:
+    """An address that no station of the subnet may have; the message begins with `where`."""
+    if not subnet.is_usable(int(IPAddress(text))):
+        raise InvalidError(
+            f"{where} {text} is the network or broadcast address of {subnet.network}; give one between.",
+            kind="InvalidIpForSubnet",
+        )
+
+
+def exhausted(space: Space, subnets: Sequence[SubnetSpace]) -> ConflictError:
     names = ", ".join(f"{subnet.network} ({subnet.id})" for subnet in subnets)
     return ConflictError(
         f"No more IP addresses available on network {space.network_id}: the allocation pools of {names} are full. "

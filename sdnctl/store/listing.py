@@ -35,6 +35,7 @@ Terms = Sequence[str | int | bool]
 
 _address = tables.addresses.c
 _member = tables.port_security_groups.c
+_in_group = tables.ip_group_members.c
 _tag = tables.tags.c
 _ESCAPED: Final = str.maketrans({"\\": "\\\\", "%": "\\%", "_": "\\_"})
 
@@ -102,6 +103,9 @@ def _condition(kind: Kind, name: str, terms: Terms) -> ColumnElement[bool]:
             return _addressed(kind, terms)
         case "security_groups" if kind.name == "port":
             return kind.table.c.id.in_(select(_member.port_id).where(_member.group_id.in_(_texts(terms))))
+        case "port_ids" if kind.name == "ip_group":
+            groups = select(_in_group.group_id).where(_in_group.port_id.in_(_texts(terms)))
+            return kind.table.c.id.in_(groups)
         case "subnets" if kind.name == "network":
             subnets = select(tables.subnets.c.network_id).where(tables.subnets.c.id.in_(_texts(terms)))
             return kind.table.c.id.in_(subnets)

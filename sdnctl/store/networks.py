@@ -15,7 +15,7 @@ from sqlalchemy import Row, delete, func, select, update
 from sdnctl import runtime
 from sdnctl.errors import ConflictError, ForbiddenError, InvalidError
 from sdnctl.model.port import DHCP_OWNER
-from sdnctl.store import isolation, port_filters, ports, qos, segments, tables
+from sdnctl.store import ip_groups, isolation, port_filters, ports, qos, segments, tables
 from sdnctl.store.bodies import list_of, listed, new_id, number_of, owner, refuse_unknown
 from sdnctl.store.labels import delete_tags, insert_tags
 from sdnctl.store.objects import NETWORK, PORT, SUBNET, dump
@@ -110,6 +110,7 @@ def remove(write: Write, network_id: str, if_match: int | None) -> None:
         select(port.id).where(port.network_id == network_id, port.device_owner != DHCP_OWNER).limit(6)
     )
     _refuse_in_use(network_id, list(blocking.scalars()))
+    ip_groups.refuse_in_network(write, network_id)
     connection = write.connection
     subnets = list(
         connection.execute(select(tables.subnets.c.id).where(tables.subnets.c.network_id == network_id)).scalars()

@@ -553,6 +553,50 @@ QOS_RULES: Final = (
     _qos_rules("dscp_marking_rule", dscp_mark=_qos_rule.value),
 )
 
+# ---------------------------------------------------------------------------------------------------------- IP groups
+
+_ip_group = tables.ip_groups.c
+
+
+def _ip_group_seen(project_id: str) -> ColumnElement[bool]:
+    own_networks = select(_network.id).where(_network.project_id == project_id)
+    return or_(_ip_group.project_id == project_id, _ip_group.network_id.in_(own_networks))
+
+
+def _ip_groups(_connection: Connection, rows: Rows, _settings: Settings) -> list[Object]:
+    return [
+        {
+            "id": row.id,
+            "name": row.name,
+            "project_id": row.project_id,
+            "tenant_id": row.project_id,
+            "network_id": row.network_id,
+            "ip_address": row.ip_address,
+            "port_ids": load_list(row.port_ids),
+            "active": row.active,
+            "vrrp": row.vrrp,
+            "holder": row.holder,
+            "virtual_mac": row.virtual_mac,
+            "description": row.description,
+            "tags": load_list(row.tags),
+            "created_at": row.created_at,
+            "updated_at": row.updated_at,
+            "revision_number": row.revision_number,
+        }
+        for row in rows
+    ]
+
+
+IP_GROUP: Final = Kind(
+    name="ip_group",
+    error="IpGroup",
+    table=tables.ip_groups,
+    query=select(tables.ip_groups),
+    render=_ip_groups,
+    visible=_ip_group_seen,
+    columns=_columns(tables.ip_groups),
+)
+
 # -------------------------------------------------------------------------------------------- hosts, projects, tokens
 
 
@@ -684,6 +728,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         SECURITY_GROUP,
         SECURITY_GROUP_RULE,
         ADDRESS_GROUP,
+        IP_GROUP,
         QOS_POLICY,
         *QOS_RULES,
         HOST,

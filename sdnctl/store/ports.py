@@ -21,7 +21,7 @@ from sdnctl import runtime
 from sdnctl.errors import ConflictError, ForbiddenError
 from sdnctl.model.port import DHCP_OWNER, PortStatus
 from sdnctl.model.request import Object
-from sdnctl.store import fixed_ips, port_groups, port_values, qos, ranges, tables
+from sdnctl.store import fixed_ips, ip_groups, port_groups, port_values, qos, ranges, tables
 from sdnctl.store.bodies import list_of, new_id, owner, refuse_unknown, text_of
 from sdnctl.store.fixed_ips import FixedIps
 from sdnctl.store.labels import delete_tags, insert_tags
@@ -147,6 +147,7 @@ def delete_rows(write: Write, ids: Sequence[str]) -> None:
     """Delete tracked ports with all they have."""
     write.connection.execute(delete(tables.addresses).where(tables.addresses.c.port_id.in_(ids)))
     port_groups.remove(write, ids)
+    ip_groups.remove_ports(write, ids)
     write.connection.execute(delete(tables.ports).where(_port.id.in_(ids)))
     delete_tags(write, ids)
 

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, TypeVar
 
+from netaddr import EUI
 from sqlalchemy import Connection, select
 
 from sdnctl import runtime
@@ -28,6 +29,7 @@ from sdnctl.store import (
     contents,
     hosts,
     identity,
+    ip_groups,
     labels,
     listing,
     networks,
@@ -44,8 +46,9 @@ from sdnctl.store.authentication import Authentication, admin_secret, has_admin,
 from sdnctl.store.bodies import list_of
 from sdnctl.store.database import Database
 from sdnctl.store.migrate import migrate
-from sdnctl.store.objects import KINDS, SECURITY_GROUP
+from sdnctl.store.objects import IP_GROUP, KINDS, SECURITY_GROUP
 from sdnctl.store.settings import Settings
+from sdnctl.store.space import mac_text
 from sdnctl.store.write import Write
 
 T = TypeVar("T")
@@ -62,6 +65,7 @@ _CREATE: Final[Mapping[str, Create]] = {
     "security_group": security_groups.create,
     "security_group_rule": security_rules.create,
     "address_group": address_groups.create,
+    "ip_group": ip_groups.create,
     "qos_policy": qos.create,
     **qos.CREATE,
     "host": hosts.create,
@@ -74,6 +78,7 @@ _UPDATE: Final[Mapping[str, Update]] = {
     "port": ports.change,
     "security_group": security_groups.change,
     "address_group": address_groups.change,
+    "ip_group": ip_groups.change,
     "qos_policy": qos.change,
     **qos.CHANGE,
     "host": hosts.change,
@@ -87,6 +92,7 @@ _DELETE: Final[Mapping[str, Delete]] = {
     "security_group": security_groups.remove,
     "security_group_rule": security_rules.remove,
     "address_group": address_groups.remove,
+    "ip_group": ip_groups.remove,
     "qos_policy": qos.remove,
     **qos.REMOVE,
     "host": hosts.remove,
@@ -99,6 +105,7 @@ _CLAIM: Final[Mapping[str, Claim]] = {
     "port": ports.claim,
     "security_group": security_groups.claim,
     "address_group": address_groups.claim,
+    "ip_group": ip_groups.claim,
     "qos_policy": qos.claim,
     "host": hosts.claim,
     "project": identity.claim_project,
@@ -262,6 +269,16 @@ class Store:
             part = {port_id: statuses[port_id] for port_id in ids[start : start + _ROWS]}
             self._database.write(lambda connection, part=part: contents.record_status(connection, part))  # type: ignore[misc]
             runtime.give_way()
+
+    def move_holder(self, group_id: str, port_id: str | None, virtual_mac: EUI | None) -> Revision | None:
+        def work(write: Write) -> list[str]:
+            mac = None if virtual_mac is None else mac_text(int(virtual_mac))
+            changed.append(ip_groups.moved(write, group_id, port_id, mac))
+            return []
+
+        changed: list[bool] = []
+        revision = self._write(_NOBODY, IP_GROUP.name, work).revision
+        return revision if changed[-1] else None
 
     def load_events(self) -> Sequence[SecurityEvent]:
         return self._database.read(security_events.load)

@@ -8,7 +8,7 @@ what it has given out itself is remembered, and the unique keys of the tables ar
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from netaddr import EUI, IPAddress, IPNetwork
 from sqlalchemy import Row, bindparam, select
@@ -32,12 +32,20 @@ _used_positions = select(_address.position).where(
 _used_between = select(_address.position).where(
     _address.subnet_id == bindparam("subnet"), _address.position.between(bindparam("first"), bindparam("last"))
 )
-_holders = select(_address.address, _address.port_id).where(
+_holders = select(_address.address, _address.port_id, _address.ip_group_id).where(
     _address.network_id == bindparam("network"), _address.address.in_(bindparam("addresses", expanding=True))
 )
 _used_macs = select(_port.mac_address).where(
     _port.network_id == bindparam("network"), _port.mac_address.in_(bindparam("macs", expanding=True))
 )
+
+
+class Holder(NamedTuple):
+    """Who has an address."""
+
+    kind: str
+    """In words."""
+    id: str
 
 
 class SubnetSpace:
@@ -124,14 +132,19 @@ class Space:
                 return subnet
         return None
 
-    def holders(self, addresses: Iterable[str]) -> dict[str, str]:
-        """Address to the id of the port that has it, for those that some port has."""
+    def holders(self, addresses: Iterable[str]) -> dict[str, Holder]:
+        """Address to whoever has it, for those that somebody has."""
         wanted = list(addresses)
         if not wanted:
             return {}
         found = self._write.connection.execute(_holders, {"network": self.network_id, "addresses": wanted})
-        held = {row.address: row.port_id for row in found}
-        held.update({address: self._addresses[address] for address in wanted if address in self._addresses})
+        held = {
+            row.address: Holder("port", row.port_id) if row.port_id else Holder("IP group", row.ip_group_id)
+            for row in found
+        }
+        held.update(
+            {address: Holder("port", self._addresses[address]) for address in wanted if address in self._addresses}
+        )
         return held
 
     def give(self, subnet: SubnetSpace, address: str, port_id: str) -> None:

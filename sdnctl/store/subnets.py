@@ -17,7 +17,7 @@ from sdnctl import runtime
 from sdnctl.errors import ConflictError, ForbiddenError
 from sdnctl.model.port import DHCP_OWNER
 from sdnctl.model.request import Object
-from sdnctl.store import dhcp_port, ports, subnet_values, tables
+from sdnctl.store import dhcp_port, ip_groups, ports, subnet_values, tables
 from sdnctl.store.bodies import list_of, listed, new_id, owner, refuse_unknown
 from sdnctl.store.labels import delete_tags, insert_tags
 from sdnctl.store.networks import SMALLEST_MTU
@@ -58,6 +58,7 @@ def change(write: Write, subnet_id: str, changes: Mapping[str, object], if_match
     write.hangs((NETWORK, network.id), (SUBNET, subnet_id))
     if "gateway_ip" in values:
         _refuse_dhcp_address(write, network, subnet_id, values["gateway_ip"])
+        ip_groups.refuse_gateway(write, network.id, subnet_id, values["gateway_ip"])
     write.connection.execute(update(tables.subnets).where(_subnet.id == subnet_id).values(values))
     if "enable_dhcp" in values:
         dhcp_port.follow(write, network)
@@ -65,6 +66,7 @@ def change(write: Write, subnet_id: str, changes: Mapping[str, object], if_match
 
 def remove(write: Write, subnet_id: str, if_match: int | None) -> None:
     network, _ = claim(write, subnet_id, if_match)
+    ip_groups.refuse_in_subnet(write, subnet_id)
     write.touch(NETWORK, network.id)
     is_automatic = Space(write, network.id).subnets[subnet_id].is_automatic
     holders = write.connection.execute(
@@ -120,6 +122,7 @@ def _create(write: Write, network: Row[Any], body: Mapping[str, object]) -> str:
         "tags": insert_tags(write, subnet_id, list_of(body, "tags")),
     }
     write.insert(tables.subnets, [row])
+    ip_groups.adopt(write, network.id, Space(write, network.id).subnets[subnet_id])
     dhcp_port.follow(write, network)
     _add_automatic(write, network.id, subnet_id)
     return subnet_id

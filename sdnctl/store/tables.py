@@ -5,12 +5,13 @@ What a query filters or sorts by is a column; what is only ever read as a whole 
 means empty, so that the usual row costs no parsing; `filters_off` lists the security filters that are off.
 Times are text (`2026-11-20T15:50:04Z`), which sorts by itself.
 
-Five things stand twice, and one function writes both places of each: an object's tags (`tags` in its own row for
+Six things stand twice, and one function writes both places of each: an object's tags (`tags` in its own row for
 reading, the table `tags` for filters), a port's addresses (`ports.fixed_ips` for reading, `addresses` for uniqueness
 and filters), a port's groups (`ports.security_groups` for reading, `port_security_groups` for filters and so that no
-group in use is deleted), a rule's meaning (its columns, and `form`, of which a group has each but once), and a
+group in use is deleted), a rule's meaning (its columns, and `form`, of which a group has each but once), a
 network's segment (its three provider columns, and `segment`, whose unique key is what two transactions that want the
-same VLAN or VNI meet at).
+same VLAN or VNI meet at), and an IP group's members (`ip_groups.port_ids` for reading, `ip_group_members` for filters
+and to find a port's groups).
 
 A change here needs a migration; a test compares the two.
 """
@@ -215,12 +216,40 @@ addresses = Table(
     metadata,
     Column("network_id", String(UUID_LENGTH), ForeignKey("networks.id"), primary_key=True),
     Column("address", String(64), primary_key=True),
-    Column("subnet_id", String(UUID_LENGTH), ForeignKey("subnets.id"), nullable=False),
+    Column("subnet_id", String(UUID_LENGTH), ForeignKey("subnets.id")),
     Column("position", BigInteger, nullable=False),
-    Column("port_id", String(UUID_LENGTH), ForeignKey("ports.id"), nullable=False, index=True),
+    Column("port_id", String(UUID_LENGTH), ForeignKey("ports.id"), index=True),
+    Column("ip_group_id", String(UUID_LENGTH), ForeignKey("ip_groups.id"), index=True),
     Index(None, "subnet_id", "position"),
 )
-"""Who has which address. `position` grows with the address inside one subnet (`sdnctl.store.ranges.position`)."""
+"""Who has which address: a port, or an IP group, which alone may have one that is in no subnet. `position` grows with
+the address inside one subnet (`sdnctl.store.ranges.position`)."""
+
+ip_groups = Table(
+    "ip_groups",
+    metadata,
+    _id(),
+    Column("key", Integer, nullable=False, unique=True),
+    Column("network_id", String(UUID_LENGTH), ForeignKey("networks.id"), nullable=False, index=True),
+    _text("project_id"),
+    _text("name"),
+    *_standard(),
+    _text("ip_address", 64),
+    _json("port_ids"),
+    _text("active", UUID_LENGTH),
+    _flag("vrrp"),
+    Column("holder", String(UUID_LENGTH), ForeignKey("ports.id"), index=True),
+    _text("virtual_mac", 17, nullable=True),
+    Index(None, "project_id"),
+    Index(None, "name"),
+)
+
+ip_group_members = Table(
+    "ip_group_members",
+    metadata,
+    Column("group_id", String(UUID_LENGTH), ForeignKey("ip_groups.id"), primary_key=True),
+    Column("port_id", String(UUID_LENGTH), ForeignKey("ports.id"), primary_key=True, index=True),
+)
 
 security_groups = Table(
     "security_groups",

@@ -40,10 +40,11 @@ MOST_KEYS: Final[Mapping[str, int]] = {
     "host": 2**16 - 1,
     "security_group": 2**30,
     "address_group": 2**30,
+    "ip_group": 2**30,
 }
 """The largest key of each kind. When all have been used once, the unused ones of the past come again."""
 
-_SHARED: Final = frozenset({"security_group", "address_group"})
+_SHARED: Final = frozenset({"security_group", "address_group", "ip_group"})
 """Kinds that take their keys from one series, called `group`."""
 
 _ROWS: Final = 50

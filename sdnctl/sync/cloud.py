@@ -15,6 +15,7 @@ from typing import NamedTuple
 from sdnctl.apps import leases
 from sdnctl.model.host import Host, HostFacts
 from sdnctl.model.ids import Ofport
+from sdnctl.model.ip_group import IpGroup
 from sdnctl.model.network import Network, Subnet
 from sdnctl.model.port import Port
 from sdnctl.model.qos import QosPolicy
@@ -88,6 +89,7 @@ class Cloud:
     ports: dict[str, Port] = field(default_factory=dict)
     groups: dict[str, SecurityGroup] = field(default_factory=dict)
     address_groups: dict[str, AddressGroup] = field(default_factory=dict)
+    ip_groups: dict[str, IpGroup] = field(default_factory=dict)
     qos_policies: dict[str, QosPolicy] = field(default_factory=dict)
     facts: dict[str, HostFacts] = field(default_factory=dict)
     """What each host's OVSDB said last."""
@@ -107,5 +109,11 @@ class Cloud:
     """host -> ofport -> served port."""
     used_on: dict[str, dict[str, set[str]]] = field(default_factory=lambda: defaultdict(dict))
     """security group -> host -> networks in which a port there has it."""
+    ip_groups_in: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    """network -> its IP groups."""
+    ip_groups_of: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    """port -> the IP groups it is a member of."""
+    virtual: dict[tuple[str, int], set[str]] = field(default_factory=lambda: defaultdict(set))
+    """network and virtual MAC -> the IP groups whose holder announced it."""
     leases: dict[str, leases.Lease | None] = field(default_factory=dict)
     """port -> what `views.lease` found."""

@@ -11,6 +11,7 @@ from sdnctl.model.views import (
     FloodChunk,
     GroupView,
     HostView,
+    IpGroupView,
     LocalPort,
     Member,
     Neighbour,
@@ -76,4 +77,6 @@ def compile_view(view: View | None) -> Compiled:
             flows = apps.group(view)
         case Member():
             flows = apps.member(view)
+        case IpGroupView():
+            flows = apps.ip_group(view)
     return Compiled(tuple(map(encode, flows)))

@@ -13,6 +13,7 @@ from sdnctl.flows import text, wire
 from sdnctl.flows.decode import wire_text
 from sdnctl.flows.pipeline import COOKIE_MAGIC, COOKIE_MAGIC_MASK, REASON_BIT, App, Kind, Reason, Table, read_cookie
 from sdnctl.model.host import Host
+from sdnctl.model.ip_group import IpGroup
 from sdnctl.model.network import Network
 from sdnctl.model.port import Port
 from sdnctl.model.security import SecurityGroup
@@ -106,13 +107,14 @@ class Explainer:
         object_id = self._world.by_key(kind, owner.key)
         described |= {"app": owner.app.name.lower(), "object_type": kind, "object": object_id}
         described |= {"project_id": None, "name": None, "reason": reason.name.lower() if reason else None}
-        model: Host | Network | Port | SecurityGroup | None = None
+        model: Host | Network | Port | SecurityGroup | IpGroup | None = None
         if object_id is not None:
             tables = {
                 Kind.HOST: self._world.hosts,
                 Kind.NETWORK: self._world.networks,
                 Kind.PORT: self._world.ports,
                 Kind.GROUP: self._world.groups,
+                Kind.IP_GROUP: self._world.ip_groups,
             }
             model = tables[owner.kind].get(object_id)  # type: ignore[attr-defined]
         if model is not None:

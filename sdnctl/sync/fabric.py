@@ -16,8 +16,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from netaddr import EUI
+
 from sdnctl import log, runtime
-from sdnctl.apps import dhcp
+from sdnctl.apps import dhcp, ip_groups
 from sdnctl.apps.leases import Defaults
 from sdnctl.errors import NotFoundError
 from sdnctl.flows import action, wire
@@ -26,6 +28,7 @@ from sdnctl.model.contents import Item, Source
 from sdnctl.model.host import Host, HostFacts, PlugSpec
 from sdnctl.model.host_check import OvsdbSeen
 from sdnctl.model.ids import Revision
+from sdnctl.model.ip_group import IpGroup, is_virtual_mac
 from sdnctl.model.network import Network, Subnet
 from sdnctl.model.port import Plug, Port, PortStatus
 from sdnctl.model.qos import QosPolicy
@@ -34,6 +37,7 @@ from sdnctl.sync import host as host_task
 from sdnctl.sync.check import Checker
 from sdnctl.sync.compile import Compiler
 from sdnctl.sync.explain import Explainer, read_drops
+from sdnctl.sync.holders import Holders
 from sdnctl.sync.host import HostTask, State
 from sdnctl.sync.statistics import Statistics
 from sdnctl.sync.status import StatusRecorder
@@ -122,6 +126,7 @@ class Fabric:
         self.tasks: dict[str, HostTask] = {}
         self.status = StatusRecorder(store)
         self.explainer = Explainer(self.world)
+        self.holders = Holders(store, self.world.ip_groups)
         self.checker = Checker(self.world, self.tasks)
         self.statistics = Statistics(self.world, self.tasks, store, meters)
         self._store = store
@@ -169,9 +174,12 @@ class Fabric:
             self.world.put_host(host)
         for port in runtime.in_slices(contents.ports):
             self.world.put_port(port)
+        for ip_group in contents.ip_groups:
+            self.world.put_ip_group(ip_group)
         self.world.revision = contents.revision
         self.status.load(contents.ports)
         self.status.start()
+        self.holders.start()
         self.statistics.start()
         for host in contents.hosts:
             self._host_added(host)
@@ -186,6 +194,7 @@ class Fabric:
             task.stop()
         for link in self._links.values():
             link.stop()
+        self.holders.stop()
         self.status.stop()
         self.statistics.stop()
 
@@ -250,6 +259,8 @@ class Fabric:
                 world.put_group(model)
             case AddressGroup():
                 world.put_address_group(model)
+            case IpGroup():
+                world.put_ip_group(model)
             case Port():
                 old = world.ports.get(object_id)
                 world.put_port(model)
@@ -269,6 +280,8 @@ class Fabric:
                 world.remove_group(object_id)
             case None if kind == "address_group":
                 world.remove_address_group(object_id)
+            case None if kind == "ip_group":
+                world.remove_ip_group(object_id)
             case None:
                 gone = world.ports.get(object_id)
                 if gone is not None and gone.plug is not None:
@@ -433,8 +446,19 @@ class Fabric:
         match known[0].app:
             case App.DHCP:
                 self._answer_dhcp(port, connection, in_port, frame)
+            case App.IP_GROUPS:
+                self._hear_announcement(port, known[0].key, frame)
             case App.STATISTICS:
                 self.statistics.sampled(host_id, port, known[1], frame)
+
+    def _hear_announcement(self, port: Port, key: int, frame: bytes) -> None:
+        """A member may have got what it is not any more since its flow was made."""
+        group = self.world.ip_groups.get(self.world.by_key("ip_group", key) or "")
+        heard = ip_groups.read(frame)
+        if group is None or heard is None or port.id not in group.members or heard.address != int(group.address):
+            return
+        is_virtual = group.vrrp and is_virtual_mac(heard.mac, heard.version)
+        self.holders.announced(group.id, port.id, EUI(heard.mac, 48) if is_virtual else None)
 
     def _answer_dhcp(self, port: Port, connection: SwitchConnection, in_port: int, frame: bytes) -> None:
         answer = dhcp.reply(frame, self.world.lease(port.id))
@@ -620,5 +644,5 @@ class Fabric:
         return read_drops(tuple(self.tasks.values()))
 
 
-KINDS: Final = ("host", "qos_policy", "network", "subnet", "security_group", "address_group", "port")
+KINDS: Final = ("host", "qos_policy", "network", "subnet", "security_group", "address_group", "port", "ip_group")
 """In the order in which changes of one batch are put into the world."""

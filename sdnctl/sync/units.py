@@ -28,6 +28,7 @@ class UnitKind(enum.IntEnum):
     """`id` is the security group's."""
     MEMBER = 9
     """`id` is the network's, `number` the address (`pack_prefix`)."""
+    IP_GROUP = 10
     SERVICE_MAC = 13
     """`id` is the network's, `number` the MAC."""
 

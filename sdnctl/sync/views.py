@@ -13,11 +13,13 @@ from collections.abc import Iterable, Iterator
 from sdnctl.apps import leases
 from sdnctl.model.addresses import link_local, sources_of
 from sdnctl.model.ids import GroupKey, Ofport
+from sdnctl.model.ip_group import IpGroup
 from sdnctl.model.network import Network, NetworkType
 from sdnctl.model.port import DHCP_OWNER, NETWORK_OWNERS, Port
 from sdnctl.model.qos import UNLIMITED, QosLimits
 from sdnctl.model.security import AddressGroup, Established
 from sdnctl.model.views import (
+    Announcer,
     Clause,
     Filtered,
     Filtering,
@@ -26,6 +28,7 @@ from sdnctl.model.views import (
     GroupRule,
     GroupView,
     HostView,
+    IpGroupView,
     LocalPort,
     Member,
     Metered,
@@ -39,7 +42,17 @@ from sdnctl.sync.cloud import Cloud, NetworkIndex
 from sdnctl.sync.units import HOST_UNIT, Unit, UnitKind, unpack_prefix
 
 View = (
-    HostView | TunnelPeer | NetworkView | FloodChunk | LocalPort | Neighbour | Station | ServiceMac | GroupView | Member
+    HostView
+    | TunnelPeer
+    | NetworkView
+    | FloodChunk
+    | LocalPort
+    | Neighbour
+    | Station
+    | GroupView
+    | Member
+    | ServiceMac
+    | IpGroupView
 )
 
 
@@ -66,10 +79,14 @@ def network_units(cloud: Cloud, network_id: str, host_id: str) -> Iterator[Unit]
         yield Unit(UnitKind.PORT, port_id)
     for port_id in index.known:
         yield Unit(UnitKind.NEIGHBOUR, port_id)
-    for mac in index.stations:
-        yield Unit(UnitKind.STATION, network_id, mac)
-    for mac in cloud.service_macs.get(network_id, ()):
-        yield Unit(UnitKind.SERVICE_MAC, network_id, mac)
+    groups = cloud.ip_groups_in.get(network_id, ())
+    virtual = {int(mac) for group_id in groups if (mac := cloud.ip_groups[group_id].virtual_mac) is not None}
+    for number in virtual.union(index.stations):
+        yield Unit(UnitKind.STATION, network_id, number)
+    for group_id in groups:
+        yield Unit(UnitKind.IP_GROUP, group_id)
+    for number in cloud.service_macs.get(network_id, ()):
+        yield Unit(UnitKind.SERVICE_MAC, network_id, number)
     asked = {port_id for group_id in index.wanted.get(host_id, ()) for port_id in index.members.get(group_id, ())}
     for number in {number for port_id in asked for number in cloud.served[port_id].addresses}:
         yield Unit(UnitKind.MEMBER, network_id, number)
@@ -97,6 +114,8 @@ def view(cloud: Cloud, host_id: str, unit: Unit) -> View | None:
             return _neighbour(cloud, host_id, unit.id)
         case UnitKind.GROUP:
             return _group_view(cloud, unit.id) if host_id in cloud.used_on.get(unit.id, ()) else None
+        case UnitKind.IP_GROUP:
+            return _ip_group(cloud, host_id, unit.id)
     network, index = cloud.networks.get(unit.id), cloud.indexes.get(unit.id)
     if network is None or index is None or host_id not in index.present:
         return None
@@ -172,17 +191,20 @@ def _local_port(cloud: Cloud, host_id: str, port_id: str) -> LocalPort | None:
         # Not known yet, or just passed on to the next one.
         return None
     port = cloud.ports[port_id]
+    groups = [cloud.ip_groups[group_id] for group_id in cloud.ip_groups_of.get(port_id, ())]
     return LocalPort(
         port.key,
         cloud.networks[port.network_id].key,
         served.binding.ofport,
         int(port.mac),
-        sources_of(port),
+        sources_of(port, (group.address for group in groups)),
         port.filters,
         lease(cloud, port_id) is not None,
         _filtering(cloud, port_id),
         tuple(sorted(cloud.groups[one].key for one in served.groups if one in cloud.groups)),
         _limits(cloud, port_id),
+        bool(groups),
+        tuple(sorted((int(group.address.version), int(group.address)) for group in groups if group.vrrp)),
     )
 
 
@@ -308,7 +330,10 @@ def _service_mac(cloud: Cloud, network: Network, index: NetworkIndex, mac: int) 
 
 
 def _station(cloud: Cloud, host_id: str, network: Network, index: NetworkIndex, mac: int) -> Station | None:
-    owners = index.stations.get(mac, ())
+    holders = (cloud.ip_groups[group_id] for group_id in cloud.virtual.get((network.id, mac), ()))
+    reachable = (group for group in holders if _holder(cloud, group) is not None)
+    group = min(reachable, key=lambda one: one.key, default=None)
+    owners = index.stations.get(mac, set()) if group is None else {str(group.holder)}
     if not owners:
         return None
     port = min((cloud.ports[owner] for owner in owners), key=lambda one: one.key)
@@ -325,3 +350,36 @@ def _station(cloud: Cloud, host_id: str, network: Network, index: NetworkIndex, 
     if network.type is not NetworkType.VXLAN or peer is None or facts is None or facts.tunnel_ofport is None:
         return None
     return Station(port.key, network.key, mac, None, int(peer))
+
+
+def _holder(cloud: Cloud, group: IpGroup) -> Port | None:
+    """The port that has a group's address, if it can be reached."""
+    served = cloud.served.get(group.holder) if group.holder is not None else None
+    is_here = served is not None and served.binding is not None and served.network_id == group.network_id
+    return cloud.ports[str(group.holder)] if is_here else None
+
+
+def _ip_group(cloud: Cloud, host_id: str, group_id: str) -> IpGroupView | None:
+    group = cloud.ip_groups.get(group_id)
+    network = cloud.networks.get(group.network_id) if group else None
+    index = cloud.indexes.get(group.network_id) if group else None
+    if group is None or network is None or index is None or host_id not in index.present:
+        return None
+    here = index.present[host_id]
+    members = [
+        Announcer(cloud.ports[port_id].key, ofport, group.pinned in {None, port_id})
+        for port_id in group.members
+        if port_id in here and (ofport := here[port_id].ofport) is not None
+    ]
+    holder = _holder(cloud, group)
+    mac = group.virtual_mac if holder is None or group.virtual_mac is not None else holder.mac
+    return IpGroupView(
+        group.key,
+        network.key,
+        int(group.address.version),
+        int(group.address),
+        tuple(sorted(members, key=lambda one: one.key)),
+        None if holder is None else holder.key,
+        None if holder is None or mac is None else int(mac),
+        group.vrrp,
+    )

@@ -19,16 +19,19 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TypeVar
 
+from netaddr import IPAddress, IPNetwork
+
 from sdnctl.apps import leases
 from sdnctl.apps.statistics import Counted
 from sdnctl.flows.pipeline import Side
 from sdnctl.model.addresses import sources_of
 from sdnctl.model.host import Host, HostFacts
 from sdnctl.model.ids import Revision
+from sdnctl.model.ip_group import VRRP, VRRP_GROUPS, IpGroup
 from sdnctl.model.network import Network, Subnet
 from sdnctl.model.port import DHCP_OWNER, Port
 from sdnctl.model.qos import QosPolicy
-from sdnctl.model.security import AddressGroup, Established, SecurityGroup
+from sdnctl.model.security import AddressGroup, Direction, Established, SecurityGroup, SecurityRule
 from sdnctl.model.views import CHUNK
 from sdnctl.sync import views
 from sdnctl.sync.bindings import Bindings
@@ -36,7 +39,7 @@ from sdnctl.sync.cloud import Cloud, NetworkIndex, Served, Use
 from sdnctl.sync.units import Unit, UnitKind, pack_prefix
 from sdnctl.sync.views import View
 
-_Key = TypeVar("_Key", int, str)
+_Key = TypeVar("_Key", int, str, tuple[str, int])
 
 
 class World:
@@ -45,7 +48,7 @@ class World:
     def __init__(self, defaults: leases.Defaults = leases.NO_DEFAULTS) -> None:
         self.cloud = cloud = Cloud(defaults)
         self.hosts, self.networks, self.subnets, self.ports = cloud.hosts, cloud.networks, cloud.subnets, cloud.ports
-        self.groups, self.address_groups = cloud.groups, cloud.address_groups
+        self.groups, self.address_groups, self.ip_groups = cloud.groups, cloud.address_groups, cloud.ip_groups
         self.facts, self.bindings = cloud.facts, cloud.bindings
         self.revision = Revision(0)
         self.on_dirty: Callable[[str], None] = lambda _host_id: None
@@ -205,6 +208,23 @@ class World:
         if self.address_groups.pop(group_id, None) is not None:
             self._remote_changed(group_id)
 
+    def put_ip_group(self, group: IpGroup) -> None:
+        """An IP group was added or changed, or another one has its address now."""
+        old = self.ip_groups.get(group.id)
+        if old is not None and (old.network_id, old.key) != (group.network_id, group.key):
+            self.remove_ip_group(group.id)
+            old = None
+        self.ip_groups[group.id] = group
+        self._by_key["ip_group", group.key] = group.id
+        self._ip_group_changed(old, group)
+
+    def remove_ip_group(self, group_id: str) -> None:
+        """An IP group was removed: its members may use the address no more."""
+        old = self.ip_groups.pop(group_id, None)
+        if old is not None:
+            del self._by_key["ip_group", old.key]
+            self._ip_group_changed(old, None)
+
     def put_policy(self, policy: QosPolicy) -> None:
         """A QoS policy or one of its rules was added or changed."""
         old = self.cloud.qos_policies.get(policy.id)
@@ -342,8 +362,11 @@ class World:
             return None
         macs = {int(port.mac), *(int(pair.mac) for pair in port.allowed_address_pairs)} if binding else set()
         groups = port.security_groups if binding and port.port_security_enabled else ()
+        shared = [self.ip_groups[group_id] for group_id in self.cloud.ip_groups_of.get(port_id, ())]
+        if groups:
+            groups = (*groups, *sorted(group.id for group in shared if group.vrrp))
         # Who may send from anywhere is a router, not everybody: a whole address space is nobody's membership.
-        sources = (one for one in sources_of(port) if one.mask) if groups else ()
+        sources = (one for one in sources_of(port, (group.address for group in shared)) if one.mask) if groups else ()
         return Served(
             port.network_id,
             binding,
@@ -372,6 +395,8 @@ class World:
                 self._mark(host_id, Unit(UnitKind.STATION, network_id, mac))
                 if mac in services:
                     self._mark(host_id, Unit(UnitKind.SERVICE_MAC, network_id, mac))
+            for group_id in self.cloud.ip_groups_of.get(port_id, ()):
+                self._mark_ip_group(host_id, self.ip_groups[group_id])
             if host_id in index.wanted:
                 for number in {*(old.addresses if old else ()), *(new.addresses if new else ())}:
                     self._mark(host_id, Unit(UnitKind.MEMBER, network_id, number))
@@ -495,6 +520,8 @@ class World:
                 for port_id in index.present[host_id]:
                     for mac in self.cloud.served[port_id].macs:
                         self._mark(other, Unit(UnitKind.STATION, network_id, mac))
+                    for group_id in self.cloud.ip_groups_of.get(port_id, ()):
+                        self._mark_ip_group(other, self.ip_groups[group_id])
 
     def _subnet_changed(self, network_id: str) -> None:
         """Leases of the network's ports may have changed, and with them whether their DHCP is answered."""
@@ -504,6 +531,46 @@ class World:
             for host_id, ports in index.present.items():
                 for port_id in ports:
                     self._mark(host_id, Unit(UnitKind.PORT, port_id))
+
+    # --- IP groups ----------------------------------------------------------------------------------------------
+
+    def _ip_group_changed(self, old: IpGroup | None, new: IpGroup | None) -> None:
+        """Members, holder or kind of an IP group changed. A move of the holder touches two or three units of a host."""
+        group = new or old
+        assert group is not None  # noqa: S101  (one of the two is given)
+        before, after = frozenset(old.members if old else ()), frozenset(new.members if new else ())
+        for port_id in before - after:
+            _drop(self.cloud.ip_groups_of, port_id, group.id)
+        for port_id in after - before:
+            self.cloud.ip_groups_of[port_id].add(group.id)
+        for one, is_there in ((old, False), (new, True)):
+            if one is not None:
+                _enter(self.cloud.ip_groups_in, one.network_id, one.id, is_there=is_there)
+                if one.virtual_mac is not None:
+                    key = one.network_id, int(one.virtual_mac)
+                    _enter(self.cloud.virtual, key, one.id, is_there=is_there)
+        self._vrrp_changed(old, new)
+        is_other = old is None or new is None or (old.address, old.vrrp) != (new.address, new.vrrp)
+        self._reindex(before | after if is_other else before ^ after)
+        index = self.cloud.indexes.get(group.network_id)
+        for host_id in index.present if index else ():
+            for one in (old, new):
+                if one is not None:
+                    self._mark_ip_group(host_id, one)
+
+    def _mark_ip_group(self, host_id: str, group: IpGroup) -> None:
+        self._mark(host_id, Unit(UnitKind.IP_GROUP, group.id))
+        if group.virtual_mac is not None:
+            self._mark(host_id, Unit(UnitKind.STATION, group.network_id, int(group.virtual_mac)))
+
+    def _vrrp_changed(self, old: IpGroup | None, new: IpGroup | None) -> None:
+        """That members with VRRP hear each other is a security group that they have and nobody sees."""
+        if new is not None and new.vrrp:
+            rules = _vrrp_rules(new)
+            if self.groups.get(new.id) != rules:
+                self.put_group(rules)
+        elif old is not None and old.vrrp:
+            self.remove_group(old.id)
 
     def _forget_leases(self, network_id: str) -> None:
         for port_id in self._ports_of[network_id]:
@@ -616,6 +683,27 @@ class World:
         """A group came, went or became another kind: its ports, and whoever names it."""
         self._remote_changed(group_id)
         self._reindex(self._ports_with.get(group_id, ()))
+
+
+def _vrrp_rules(group: IpGroup) -> SecurityGroup:
+    """What lets a group's members hear each other's advertisements, to their multicast group or to each other."""
+    version = group.address.version
+    heard = IPNetwork(IPAddress(VRRP_GROUPS[version], version))
+    rules = (
+        SecurityRule(f"{group.id}-1", Direction.EGRESS, version, VRRP, remote_prefix=heard),
+        SecurityRule(f"{group.id}-2", Direction.EGRESS, version, VRRP, remote_group_id=group.id),
+        SecurityRule(f"{group.id}-3", Direction.INGRESS, version, VRRP, remote_group_id=group.id),
+    )
+    # Stateless: it must not make a stateful port out of another one.
+    return SecurityGroup(group.id, group.key, group.project_id, group.name, stateful=False, rules=rules)
+
+
+def _enter(index: dict[_Key, set[str]], key: _Key, value: str, *, is_there: bool) -> None:
+    """Have a value in an index of sets, or not."""
+    if is_there:
+        index.setdefault(key, set()).add(value)
+    else:
+        _drop(index, key, value)
 
 
 def _service_macs(port: Port | None) -> set[int]:

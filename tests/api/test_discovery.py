@@ -56,6 +56,7 @@ def test_members_are_not_told_of_what_is_for_admins(client: Client) -> None:
         "security_group",
         "security_group_rule",
         "address_group",
+        "ip_group",
         "policy",
         "security_event",
     ]

@@ -25,9 +25,10 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     with opened(tmp_path_factory.mktemp("cloud")) as live:
         network = live.network(name="n", **{"provider:network_type": "vlan", "provider:physical_network": "physnet1"})
         live.make("host", **HOST_BODY)
-        live.make("port", network_id=network["id"], name="p")
+        port = live.make("port", network_id=network["id"], name="p")
         group = live.make("security_group", name="g")
         addresses = live.make("address_group", name="a", addresses=["192.0.2.0/24"])
+        live.make("ip_group", network_id=network["id"], ip_address="fe80::1", port_ids=[port["id"]])
         rule = {"security_group_id": group["id"], "direction": "ingress"}
         live.make("security_group_rule", **rule, protocol="tcp", port_range_min=80, port_range_max=81)
         live.make("security_group_rule", **rule, remote_ip_prefix="192.0.2.5/24")
@@ -104,8 +105,8 @@ def test_every_filter_finds_what_has_the_value_and_not_the_others(
             [fixed] = example["fixed_ips"]  # type: ignore[misc]
             terms = [f"{key}%3D{value}" for key, value in fixed.items()]
             others = ["ip_address%3D192.0.2.77", f"subnet_id%3D{NO_SUCH_ID}"]
-        case "security_groups":
-            terms, others = list(example["security_groups"]), [NO_SUCH_ID]  # type: ignore[call-overload]
+        case "security_groups" | "port_ids":
+            terms, others = list(example[attribute.name]), [NO_SUCH_ID]  # type: ignore[call-overload]
         case name:
             value = example[name]
             terms = [str(value)] if value is not None else []

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sdnctl import apps
 from sdnctl.flows.flow import Flow
@@ -16,12 +16,14 @@ from sdnctl.model.network import NetworkType
 from sdnctl.model.qos import UNLIMITED, QosLimits
 from sdnctl.model.views import (
     CHUNK,
+    Announcer,
     Clause,
     Filtered,
     Filtering,
     FloodChunk,
     GroupView,
     HostView,
+    IpGroupView,
     LocalPort,
     Member,
     Metered,
@@ -126,6 +128,25 @@ class Guest:
 
 
 @dataclass(frozen=True)
+class Vip:
+    """An IP group of guests; `number` is its key."""
+
+    number: int
+    net: Net
+    version: int
+    address: int
+    members: tuple[int, ...]
+    holder: int | None = None
+    pinned: int | None = None
+    vrrp: bool = False
+    virtual_mac: int | None = None
+    """With which the holder announced it, where that is not its own."""
+
+    def source(self, guest: Guest) -> Source:
+        return Source(mac(guest.number), self.version, self.address, IPV4_MASK if self.version == 4 else IPV6_MASK)
+
+
+@dataclass(frozen=True)
 class Cloud:
     """What every host of `guests` has to know."""
 
@@ -134,6 +155,39 @@ class Cloud:
     own: frozenset[int] = field(default_factory=frozenset)
     policies: tuple[GroupView, ...] = ()
     """The security groups that guests have."""
+    vips: tuple[Vip, ...] = ()
+
+    def local(self, guest: Guest) -> LocalPort:
+        """A guest on its host, with what it shares with others."""
+        view = guest.local()
+        shared = [vip for vip in self.vips if guest.number in vip.members]
+        virtual = tuple(sorted((vip.version, vip.address) for vip in shared if vip.vrrp))
+        return replace(view, sources=self.sources(guest), announces=bool(shared), virtual=virtual)
+
+    def sources(self, guest: Guest) -> tuple[Source, ...]:
+        shared = {vip.source(guest) for vip in self.vips if guest.number in vip.members}
+        found = shared.union(guest.sources)
+        return tuple(sorted(found, key=lambda one: (one.mac, one.version, one.address, one.mask)))
+
+    def _vips(self, host: int, net: Net) -> Iterator[IpGroupView]:
+        here = {guest.number for guest in self.on(host, net)}
+        for vip in self.vips:
+            if vip.net != net:
+                continue
+            found = vip.virtual_mac or (None if vip.holder is None else mac(vip.holder))
+            yield IpGroupView(
+                GroupKey(vip.number),
+                NetworkKey(net.key),
+                vip.version,
+                vip.address,
+                tuple(
+                    Announcer(PortKey(one), Ofport(one), vip.pinned in {None, one})
+                    for one in sorted(here.intersection(vip.members))
+                ),
+                None if vip.holder is None else PortKey(vip.holder),
+                found if vip.holder is not None else None,
+                vip.vrrp,
+            )
 
     def on(self, host: int, net: Net | None = None) -> list[Guest]:
         return [one for one in self.guests if one.host == host and net in (None, one.net)]
@@ -146,11 +200,12 @@ class Cloud:
         for net in dict.fromkeys(guest.net for guest in self.on(host)):
             yield from self._network(host, net)
         for guest in self.on(host):
-            yield guest.local()
+            yield self.local(guest)
         used = {group for guest in self.on(host) if guest.filtering for group in guest.groups}
         yield from (policy for policy in self.policies if policy.key in used)
         for net in dict.fromkeys(guest.net for guest in self.on(host)):
             yield from self._members(host, net)
+            yield from self._vips(host, net)
 
     def _members(self, host: int, net: Net) -> Iterator[Member]:
         used = {group for guest in self.on(host, net) if guest.filtering for group in guest.groups}
@@ -158,7 +213,7 @@ class Cloud:
         owners: dict[tuple[int, int, int], list[Guest]] = {}
         for guest in self.guests:
             if guest.net == net and guest.filtering:
-                for one in guest.sources:
+                for one in self.sources(guest):
                     if one.mask:
                         owners.setdefault((one.version, one.address, one.mask), []).append(guest)
         for (version, address, mask), guests in owners.items():
@@ -217,6 +272,10 @@ class Cloud:
                 yield guest.neighbour()
             for address in guest.macs:
                 owners.setdefault(address, []).append(guest)
+        by_number = {guest.number: guest for guest in members}
+        for vip in reversed(self.vips):
+            if vip.net == net and vip.virtual_mac is not None and vip.holder is not None:
+                owners[vip.virtual_mac] = [by_number[vip.holder]]
         for address, guests in owners.items():
             first = guests[0]
             key, network = PortKey(first.number), NetworkKey(net.key)
@@ -253,6 +312,8 @@ def flows_of(view: object) -> tuple[Flow, ...]:
             return apps.group(view)
         case Member():
             return apps.member(view)
+        case IpGroupView():
+            return apps.ip_group(view)
     raise TypeError(view)
 
 

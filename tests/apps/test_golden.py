@@ -8,6 +8,7 @@ from dataclasses import replace
 from sdnctl.apps import (
     classify,
     dhcp,
+    ip_groups,
     isolation,
     meters,
     output,
@@ -24,6 +25,7 @@ from sdnctl.model.network import NetworkType
 from sdnctl.model.qos import QosLimits, bandwidth, packet_rate
 from sdnctl.model.security import Direction
 from sdnctl.model.views import (
+    Announcer,
     Clause,
     Filtered,
     Filtering,
@@ -32,6 +34,7 @@ from sdnctl.model.views import (
     GroupRule,
     GroupView,
     HostView,
+    IpGroupView,
     Member,
     Metered,
     NetworkView,
@@ -40,7 +43,7 @@ from sdnctl.model.views import (
     TunnelPeer,
 )
 from tests.apps.clouds import PATCH, TUNNEL, Guest, Net, endpoint
-from tests.apps.packets import ll, mac, v4
+from tests.apps.packets import ll, mac, v4, v6
 from tests.golden import Golden
 
 HOST = HostView(HostKey(1), TUNNEL, (PATCH,))
@@ -224,3 +227,28 @@ def test_rules_of_a_security_group(golden: Golden) -> None:
     flows += security_groups.member_flows(Member(PortKey(6), NetworkKey(1), 4, v4(6), 0xFFFFFFFF, (clause,)))
     flows += security_groups.member_flows(Member(PortKey(6), NetworkKey(1), 6, ll(6), whole, (clause,)))
     golden.check("security_groups/rules", flows)
+
+
+VIP = IpGroupView(GroupKey(7), NetworkKey(1), 4, v4(200), (Announcer(PortKey(1), Ofport(1)),), PortKey(2), mac(2))
+
+
+def test_ip_group(golden: Golden) -> None:
+    """An address of each version with one local member; somebody on another host holds it."""
+    flows = [*ip_groups.host_flows(HOST), *ip_groups.group_flows(VIP)]
+    flows += ip_groups.group_flows(replace(VIP, key=GroupKey(8), version=6, address=v6(200)))
+    golden.check("ip_groups/two_addresses", flows)
+
+
+def test_ip_group_that_is_pinned(golden: Golden) -> None:
+    """To a port elsewhere: the local member may not say that it has the address."""
+    golden.check(
+        "ip_groups/pinned",
+        ip_groups.group_flows(replace(VIP, members=(Announcer(PortKey(1), Ofport(1), may_speak=False),))),
+    )
+
+
+def test_ip_group_with_vrrp(golden: Golden) -> None:
+    """The local member holds it, with a virtual MAC address."""
+    flows = [*ip_groups.group_flows(replace(VIP, holder=PortKey(1), mac=0x00005E000133, vrrp=True))]
+    flows += ip_groups.port_flows(replace(VM, announces=True, virtual=((4, v4(200)), (6, v6(200)))))
+    golden.check("ip_groups/vrrp", flows)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The leak matrix: everybody sends to everybody, by every kind of address, and all that arrives anywhere is counted.
 
-Six networks on three hosts, of every kind, with overlapping ranges, equal MAC addresses and equal VLAN tags where
-these are allowed. What should arrive where is written down once more here, in words of the API (`promised`).
+Twelve networks on three hosts, of every kind, of two projects and shared, with overlapping ranges, equal MAC addresses
+and equal VLAN tags where these are allowed. What should arrive where is written down once more here, in words of the
+API (`promised`).
 """
 
 from __future__ import annotations
@@ -18,16 +19,44 @@ from topologies.controller import Controller, Json
 
 pytestmark = pytest.mark.net
 
-KINDS: dict[str, tuple[str, str, str]] = {
-    "va": ("vxlan", "", "112"),
-    "vb": ("vxlan", "", "123"),
-    "la": ("vlan", "physnet1", "112"),
-    "lb": ("vlan", "physnet2", "223"),
-    "fa": ("flat", "physnet1", "113"),
-    "fb": ("flat", "physnet2", "112"),
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A network of the matrix."""
+
+    type: str
+    physical: str
+    tag: int
+    """VLAN id; 0 for the others."""
+    hosts: str
+    """Of its guests, by number."""
+    macs: int
+    """Guests of networks with the same number here have the same MAC addresses."""
+    shared: bool = False
+    """Its guests belong to two projects."""
+
+    @property
+    def tags(self) -> tuple[int, ...]:
+        return (self.tag,) if self.tag else ()
+
+
+NETWORKS = {
+    "va": Row("vxlan", "", 0, "112", 1),
+    "vb": Row("vxlan", "", 0, "123", 1),
+    "vc": Row("vxlan", "", 0, "223", 1, shared=True),
+    "vd": Row("vxlan", "", 0, "331", 2),
+    "la": Row("vlan", "physnet1", 150, "112", 2),
+    "lb": Row("vlan", "physnet2", 150, "223", 2),
+    "lc": Row("vlan", "physnet1", 151, "123", 3, shared=True),
+    "ld": Row("vlan", "physnet2", 151, "331", 3),
+    "le": Row("vlan", "physnet1", 4094, "221", 4),
+    "lf": Row("vlan", "physnet2", 1, "112", 4, shared=True),
+    "fa": Row("flat", "physnet1", 0, "113", 5, shared=True),
+    "fb": Row("flat", "physnet2", 0, "112", 5),
 }
-"""Network: type, physical network, the hosts of its guests."""
-VLAN = 150
+"""All have the same range of addresses. A switch between hosts knows a MAC address at one place only, so networks on
+the same physical network have MAC addresses of their own."""
+PROJECTS = ("4ed0000000000000000000000000000a", "b1e0000000000000000000000000000b")
 GROUPS = {
     "broadcast": frames.BROADCAST,
     "multicast": frames.multicast_mac("239.1.2.3"),
@@ -66,13 +95,13 @@ def cloud() -> Iterator[Cloud]:
     with Lab(hosts=3, providers=("physnet1", "physnet2")) as lab, Controller(lab, *options) as controller:
         controller.add_hosts()
         cloud = Cloud(controller)
-        for order, (name, (kind, physical, hosts)) in enumerate(KINDS.items()):
-            # Ports of the first two have the same MAC addresses.
-            prefix = f"52:54:00:00:{max(order, 1):02x}"
-            wish = {"provider:network_type": kind} | ({"provider:physical_network": physical} if physical else {})
-            wish |= {"provider:segmentation_id": VLAN} if kind == "vlan" else {}
+        for order, (name, row) in enumerate(NETWORKS.items()):
+            owner = PROJECTS[order % 2]
+            wish: Json = {"provider:network_type": row.type, "shared": row.shared, "project_id": owner}
+            wish |= {"provider:physical_network": row.physical} if row.physical else {}
+            wish |= {"provider:segmentation_id": row.tag} if row.tag else {}
             network = controller.create("network", name=name, **wish)
-            controller.create("subnet", network_id=network["id"], ip_version=4, cidr="10.0.0.0/24")
+            controller.create("subnet", network_id=network["id"], ip_version=4, cidr="10.0.0.0/24", project_id=owner)
             cloud.networks[name] = network
             cloud.guests[name] = [
                 add_guest(
@@ -81,9 +110,10 @@ def cloud() -> Iterator[Cloud]:
                     lab.hosts[int(host) - 1],
                     network,
                     fixed_ips=[{"ip_address": f"10.0.0.{10 + number}"}],
-                    mac_address=f"{prefix}:{number:02x}",
+                    mac_address=f"52:54:00:00:{row.macs:02x}:{number:02x}",
+                    project_id=PROJECTS[number % 2] if row.shared else owner,
                 )
-                for number, host in enumerate(hosts, start=1)
+                for number, host in enumerate(row.hosts, start=1)
             ]
         for number, physical in enumerate(("physnet1", "physnet2"), start=1):
             guest = lab.outside(f"out{number}", physical, addresses=(f"10.0.0.{200 + number}/24",))
@@ -144,7 +174,7 @@ def test_only_hosts_with_members_are_sent_to(cloud: Cloud) -> None:
 def test_provider_networks_carry_their_own_tag_only(cloud: Cloud) -> None:
     """Whoever listens on a wire sees the frames of its networks, once and with their tag, and no others."""
     with Ears(cloud.outside.values()) as ears:
-        for network, (kind, physical, _) in KINDS.items():
+        for network, row in NETWORKS.items():
             sender, other = cloud.guests[network][:2]
             marks = [frames.marker() for _ in GROUPS]
             sender.send(*(datagram(sender, to, mark) for to, mark in zip(GROUPS.values(), marks, strict=True)))
@@ -153,8 +183,7 @@ def test_provider_networks_carry_their_own_tag_only(cloud: Cloud) -> None:
             for name, guest in cloud.outside.items():
                 for mark in marks:
                     seen = [frames.tags(frame) for frame in ears.frames(guest, mark)]
-                    tags = (VLAN,) if kind == "vlan" else ()
-                    assert seen == ([tags] if name == physical else []), (network, name)
+                    assert seen == ([row.tags] if name == row.physical else []), (network, name)
 
 
 @pytest.mark.proves("S43", "S128")
@@ -171,12 +200,14 @@ def test_guests_and_machines_on_their_provider_network_reach_each_other(cloud: C
 
 @pytest.mark.proves("S22", "S51", "S164")
 def test_what_comes_from_a_provider_network_reaches_its_members_only(cloud: Cloud) -> None:
-    """An outsider's frames by tag: untagged to the flat network, 150 to the VLAN network, anything else to nobody."""
+    """An outsider's frames by tag: untagged to the flat network, a tag to its network, anything else to nobody."""
     with Ears(cloud.all) as ears:
         for physical, guest in cloud.outside.items():
-            flat, vlan = (name for kind in ("flat", "vlan") for name in KINDS if KINDS[name][:2] == (kind, physical))
+            here = {name: row for name, row in NETWORKS.items() if row.physical == physical}
+            flat = next(name for name, row in here.items() if not row.tag)
             # A tag of 0 is only a priority: the provider bridge takes it off.
-            for tag, network in (((), flat), ((0,), flat), ((VLAN,), vlan), ((VLAN + 1,), ""), ((VLAN, VLAN), "")):
+            rows = [(row.tags, name) for name, row in here.items()] + [((0,), flat), ((199,), ""), ((150, 150), "")]
+            for tag, network in rows:
                 members = cloud.guests[network] if network else []
                 known = members[0].mac if members else cloud.all[0].mac
                 marks = {name: frames.marker() for name in (*GROUPS, "known", "foreign")}

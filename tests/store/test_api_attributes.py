@@ -26,6 +26,7 @@ def made(cloud: Cloud) -> dict[str, Object]:
         "security_group": group,
         "security_group_rule": cloud.create("security_group_rule", ADMIN, **rule),
         "address_group": cloud.create("address_group", ADMIN),
+        "ip_group": cloud.create("ip_group", ADMIN, network_id=network["id"], ip_address="fe80::1"),
         "qos_policy": cloud.create("qos_policy", ADMIN),
         "security_event": {"id": event().id},
         "network": network,

@@ -11,6 +11,7 @@ from netaddr import EUI, IPAddress, IPNetwork
 from sdnctl.model.filters import ALL, Filters
 from sdnctl.model.host import Host, HostFacts, Interface
 from sdnctl.model.ids import GroupKey, HostKey, NetworkKey, Ofport, PortKey
+from sdnctl.model.ip_group import IpGroup
 from sdnctl.model.network import Network, NetworkType, Subnet
 from sdnctl.model.port import DHCP_OWNER, AddressPair, FixedIP, Port
 from sdnctl.model.qos import QosPolicy, QosRule
@@ -22,6 +23,7 @@ NETWORKS = ("tunnelled", "tagged", "plain")
 PORTS = ("p1", "p2", "p3", "p4", "p5", "p6")
 GROUPS = ("g1", "g2", "g3")
 OFFICES = "offices"
+IP_GROUPS = ("vip1", "vip2", "vip3")
 POLICIES = ("slow", "marked")
 SHARED_MAC = EUI("00-00-5E-00-01-01")
 
@@ -132,6 +134,33 @@ def offices(*addresses: str) -> AddressGroup:
     )
 
 
+def ip_group(
+    name: str,
+    *members: str,
+    of: str = "tunnelled",
+    vrrp: bool = False,
+    pinned: str | None = None,
+    holder: str | None = None,
+    virtual: bool = False,
+) -> IpGroup:
+    """The first and third have an IPv4 address each, the second one of IPv6."""
+    number = IP_GROUPS.index(name) + 1
+    address = f"fd00::{number}" if number == 2 else f"10.0.{NETWORKS.index(of) + 1}.{100 + number}"
+    return IpGroup(
+        id=name,
+        key=GroupKey(20 + number),
+        network_id=of,
+        project_id="project",
+        name=name,
+        address=IPAddress(address),
+        members=tuple(sorted(members)),
+        pinned=pinned,
+        vrrp=vrrp,
+        holder=holder,
+        virtual_mac=SHARED_MAC if virtual and vrrp and holder else None,
+    )
+
+
 def policy(name: str, *rules: QosRule) -> QosPolicy:
     found = {(one.type, one.direction): one for one in rules}
     return QosPolicy(id=name, project_id="project", name=name, rules=tuple(found[key] for key in sorted(found)))
@@ -158,6 +187,24 @@ groups = st.builds(
     lambda name, found, stateful: group(name, *found, stateful=stateful),
     st.sampled_from(GROUPS),
     st.lists(rules, max_size=4),
+    st.booleans(),
+)
+ip_groups = st.builds(
+    lambda name, members, of, pinned, holder, vrrp, virtual: ip_group(
+        name,
+        *members,
+        of=of,
+        pinned=pinned,
+        holder=holder,
+        vrrp=vrrp,
+        virtual=virtual,
+    ),
+    st.sampled_from(IP_GROUPS),
+    st.sets(st.sampled_from(PORTS), max_size=4),
+    st.sampled_from(NETWORKS),
+    st.sampled_from((None, None, *PORTS)),
+    st.sampled_from((None, *PORTS)),
+    st.booleans(),
     st.booleans(),
 )
 ports = st.builds(
@@ -245,4 +292,11 @@ def busy_cloud() -> tuple[World, Reports]:
     world.put_policy(policy("slow", slow, QosRule("packet_rate_limit", Direction.EGRESS, 5)))
     world.put_policy(policy("marked", QosRule("dscp_marking", Direction.EGRESS, 46)))
     world.put_network(network("plain", policy="marked"))
+    return world, reports
+
+
+def shared_cloud() -> tuple[World, Reports]:
+    """The busy cloud, where two ports share an address and a virtual MAC."""
+    world, reports = busy_cloud()
+    world.put_ip_group(ip_group("vip1", "p1", "p2", holder="p1", vrrp=True, virtual=True))
     return world, reports

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from netaddr import IPAddress
+from netaddr import EUI, IPAddress
 
 from sdnctl import runtime
 from sdnctl.apps import meters
@@ -20,6 +20,7 @@ from sdnctl.metrics import Metrics
 from sdnctl.model.contents import Change, Contents, Item
 from sdnctl.model.host import Host, HostFacts
 from sdnctl.model.ids import HostKey, Revision
+from sdnctl.model.ip_group import IpGroup
 from sdnctl.model.network import Network, Subnet
 from sdnctl.model.port import DHCP_OWNER, FixedIP, Plug, Port, PortStatus
 from sdnctl.model.statistics import SecurityEvent
@@ -33,7 +34,13 @@ from tests.sync import clouds
 pytestmark = pytest.mark.switch
 
 PATIENCE_S = 8.0
-KINDS: Mapping[type, str] = {Host: "host", Network: "network", Subnet: "subnet", Port: "port"}
+KINDS: Mapping[type, str] = {
+    Host: "host",
+    Network: "network",
+    Subnet: "subnet",
+    Port: "port",
+    IpGroup: "ip_group",
+}
 
 
 class MemoryStore:
@@ -84,7 +91,8 @@ class MemoryStore:
             for port in of("port")
             if isinstance(port, Port)
         ]
-        return Contents(Revision(len(self.journal)), of("network"), of("subnet"), tuple(ports), of("host"))  # type: ignore[arg-type]
+        known = of("network"), of("subnet"), tuple(ports), of("host")
+        return Contents(Revision(len(self.journal)), *known, ip_groups=of("ip_group"))  # type: ignore[arg-type]
 
     def changes(self, after: Revision) -> tuple[Change, ...]:
         return tuple(self.journal[after:])
@@ -96,6 +104,13 @@ class MemoryStore:
         self.writes += 1
         self.statuses.update(statuses)
         self.recorded.wake()
+
+    def move_holder(self, group_id: str, port_id: str | None, virtual_mac: EUI | None) -> Revision | None:
+        group = self.items["ip_group", group_id]
+        assert isinstance(group, IpGroup)
+        if (group.holder, group.virtual_mac) == (port_id, virtual_mac):
+            return None
+        return self.put(replace(group, holder=port_id, virtual_mac=virtual_mac))
 
     def on_commit(self, callback: Callable[[Revision], None]) -> None:
         self._callbacks.append(callback)

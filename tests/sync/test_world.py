@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from netaddr import EUI, IPAddress, IPNetwork
@@ -15,10 +16,12 @@ from sdnctl.model.port import AddressPair, FixedIP
 from sdnctl.model.qos import UNLIMITED, QosLimits
 from sdnctl.model.security import Direction
 from sdnctl.model.views import (
+    Announcer,
     Clause,
     Filtering,
     FloodChunk,
     GroupView,
+    IpGroupView,
     LocalPort,
     Member,
     Neighbour,
@@ -80,6 +83,8 @@ events = st.one_of(
     ),
     st.tuples(st.just("put_group"), clouds.groups),
     st.tuples(st.just("remove_group"), st.sampled_from(clouds.GROUPS)),
+    st.tuples(st.just("put_ip_group"), clouds.ip_groups),
+    st.tuples(st.just("remove_ip_group"), st.sampled_from(clouds.IP_GROUPS)),
     st.tuples(st.just("put_policy"), clouds.policies),
     st.tuples(st.just("remove_policy"), st.sampled_from(clouds.POLICIES)),
     st.tuples(st.just("offices"), st.sampled_from(((), ("10.0.0.0/8",), ("192.0.2.1/32", "2001:db8::/32"), None))),
@@ -129,6 +134,10 @@ def happen(world: World, reports: clouds.Reports, event: tuple[object, ...], vie
             world.put_group(group)  # type: ignore[arg-type]
         case "remove_group", name:
             world.remove_group(str(name))
+        case "put_ip_group", group:
+            world.put_ip_group(group)  # type: ignore[arg-type]
+        case "remove_ip_group", name:
+            world.remove_ip_group(str(name))
         case "put_policy", policy:
             world.put_policy(policy)  # type: ignore[arg-type]
         case "remove_policy", name:
@@ -147,7 +156,7 @@ def happen(world: World, reports: clouds.Reports, event: tuple[object, ...], vie
 @settings(max_examples=600, deadline=None)
 def test_incremental_equals_full(history: list[tuple[object, ...]]) -> None:
     """Following dirty units, at any moments in between, ends where computing everything ends."""
-    world, reports = clouds.busy_cloud()
+    world, reports = clouds.shared_cloud()
     views: dict[str, Views] = {name: {} for name in clouds.HOSTS}
     for name in clouds.HOSTS:
         follow(world, f"id-{name}", views[name])
@@ -163,7 +172,7 @@ def test_incremental_equals_full(history: list[tuple[object, ...]]) -> None:
 @settings(max_examples=150, deadline=None)
 def test_order_of_loading_does_not_matter(history: list[tuple[object, ...]], random: object) -> None:
     """A world rebuilt from the same intent and facts, in any order, has the same views."""
-    world, reports = clouds.busy_cloud()
+    world, reports = clouds.shared_cloud()
     views: dict[str, Views] = {name: {} for name in clouds.HOSTS}
     for event in history:
         if event[0] not in ("switch", "host"):
@@ -177,6 +186,7 @@ def test_order_of_loading_does_not_matter(history: list[tuple[object, ...]], ran
     steps += [(again.put_subnet, one) for one in world.subnets.values()]  # type: ignore[arg-type]
     steps += [(again.put_group, one) for one in world.groups.values()]  # type: ignore[arg-type]
     steps += [(again.put_address_group, one) for one in world.address_groups.values()]  # type: ignore[arg-type]
+    steps += [(again.put_ip_group, one) for one in world.ip_groups.values()]  # type: ignore[arg-type]
     steps += [(again.put_policy, one) for one in world.cloud.qos_policies.values()]  # type: ignore[arg-type]
     steps += [(again.put_host, one) for one in world.hosts.values()]  # type: ignore[arg-type]
     steps += [
@@ -199,7 +209,7 @@ def test_order_of_loading_does_not_matter(history: list[tuple[object, ...]], ran
 @settings(max_examples=150, deadline=None)
 def test_no_two_units_give_one_flow(history: list[tuple[object, ...]]) -> None:
     """Or the switch would keep the one that came last, and with the other's end it would be gone."""
-    world, reports = clouds.busy_cloud()
+    world, reports = clouds.shared_cloud()
     for event in history:
         happen(world, reports, event, {name: {} for name in clouds.HOSTS})
     for host_id in world.hosts:
@@ -563,6 +573,137 @@ def test_an_ofport_without_meters_is_not_bound() -> None:
     reports.tell(world, "h1")
     assert world.refused_claims("id-h1") == {}
     assert bound_at(world, "p1") == ("id-h1", "tap1")
+
+
+# --- IP groups -----------------------------------------------------------------------------------------------------
+
+
+def group_view(world: World, host_id: str, name: str = "vip1") -> IpGroupView | None:
+    view = world.view(host_id, Unit(UnitKind.IP_GROUP, name))
+    assert view is None or isinstance(view, IpGroupView)
+    return view
+
+
+def virtual_station(world: World, host_id: str) -> Station | None:
+    view = world.view(host_id, Unit(UnitKind.STATION, "tunnelled", int(clouds.SHARED_MAC)))
+    assert view is None or isinstance(view, Station)
+    return view
+
+
+def test_group_is_known_where_its_network_is() -> None:
+    """With those of its members that are plugged there; with its holder wherever that is."""
+    world, reports = clouds.busy_cloud()
+    world.put_ip_group(clouds.ip_group("vip1", "p1", "p2", holder="p2"))
+    address = int(IPAddress("10.0.1.101"))
+    mac = int(clouds.mac("p2"))
+    assert group_view(world, "id-h1") == IpGroupView(21, 1, 4, address, (Announcer(1, 1),), 2, mac)  # type: ignore[arg-type]
+    assert group_view(world, "id-h2") == IpGroupView(21, 1, 4, address, (Announcer(2, 2),), 2, mac)  # type: ignore[arg-type]
+    reports.unplug("h1", "tap1")
+    reports.tell(world, "h1")
+    assert group_view(world, "id-h1") is None
+
+
+def test_members_own_the_address() -> None:
+    """As one of their own, also as members of their security groups; others do not."""
+    world, _ = clouds.busy_cloud()
+    world.put_ip_group(clouds.ip_group("vip1", "p1"))
+    address = int(IPAddress("10.0.1.101"))
+    for host_id, name, owns in (("id-h1", "p1", True), ("id-h2", "p2", False)):
+        port = world.view(host_id, Unit(UnitKind.PORT, name))
+        assert isinstance(port, LocalPort)
+        assert (address in {one.address for one in port.sources}, port.announces) == (owns, owns)
+    assert [one.key for one in members(world, "id-h2") if one.address == address] == [1]
+    world.put_ip_group(clouds.ip_group("vip1", "p1", "p2"))
+    assert [one.key for one in members(world, "id-h2") if one.address == address] == [1]
+    world.remove_ip_group("vip1")
+    assert [one for one in members(world, "id-h2") if one.address == address] == []
+
+
+def test_holder_that_cannot_be_reached_is_none() -> None:
+    """Its question goes to the network then; as soon as it is back, it is the holder again."""
+    world, reports = clouds.busy_cloud()
+    world.put_ip_group(clouds.ip_group("vip1", "p1", "p2", holder="p2"))
+    reports.unplug("h2", "tap2")
+    reports.tell(world, "h2")
+    view = group_view(world, "id-h1")
+    assert view is not None
+    assert (view.holder, view.mac) == (None, None)
+    reports.plug("h2", "tap2", "p2", 2)
+    reports.tell(world, "h2")
+    view = group_view(world, "id-h1")
+    assert view is not None
+    assert view.holder == 2
+    world.put_port(clouds.port("p2", up=False))
+    view = group_view(world, "id-h1")
+    assert view is not None
+    assert view.holder is None
+
+
+def test_virtual_mac_is_where_its_holder_is() -> None:
+    """Also if ports have it as an address pair besides: then it is the holder's, and nobody else hears."""
+    world, _ = clouds.shared_cloud()
+    station = virtual_station(world, "id-h1")
+    assert station is not None
+    assert (station.key, station.ofport, station.peer) == (1, 1, None)
+    world.put_ip_group(clouds.ip_group("vip1", "p1", "p2", holder="p2", vrrp=True, virtual=True))
+    station = virtual_station(world, "id-h1")
+    assert station is not None
+    assert (station.key, station.ofport, station.peer) == (2, None, int(IPAddress("192.0.2.2")))
+    for name in ("p1", "p2"):
+        world.put_port(clouds.port(name, pair=True))
+    assert virtual_station(world, "id-h1") == station
+    world.remove_ip_group("vip1")
+    shared = virtual_station(world, "id-h1")
+    assert shared is not None
+    assert (shared.ofport, shared.peer) == (None, None)
+
+
+def test_two_routers_of_one_number_do_not_share_frames() -> None:
+    """Which is a fault of whoever set them up; the older group's holder has them."""
+    world, _ = clouds.shared_cloud()
+    world.put_ip_group(clouds.ip_group("vip3", "p2", holder="p2", vrrp=True, virtual=True))
+    station = virtual_station(world, "id-h2")
+    assert station is not None
+    assert station.key == 1
+
+
+def test_vrrp_makes_a_rule_for_members_only() -> None:
+    world, _ = clouds.shared_cloud()
+    view = world.view("id-h1", Unit(UnitKind.GROUP, "vip1"))
+    assert isinstance(view, GroupView)
+    assert [(one.direction, one.protocol, one.remote) for one in view.rules] == [
+        (Direction.EGRESS, 112, None),
+        (Direction.EGRESS, 112, 21),
+        (Direction.INGRESS, 112, 21),
+    ]
+    port = world.view("id-h1", Unit(UnitKind.PORT, "p1"))
+    assert isinstance(port, LocalPort)
+    assert port.groups == (1, 21)
+    world.put_ip_group(clouds.ip_group("vip1", "p1", "p2"))
+    port = world.view("id-h1", Unit(UnitKind.PORT, "p1"))
+    assert isinstance(port, LocalPort)
+    assert port.groups == (1,)
+    assert world.view("id-h1", Unit(UnitKind.GROUP, "vip1")) is None
+
+
+@pytest.mark.proves("S7")
+def test_move_touches_as_many_units_however_many_ports_there_are() -> None:
+    world, reports = clouds.shared_cloud()
+    template = clouds.port("p1")
+    for number in range(300):
+        name = f"q{number}"
+        world.put_port(replace(template, id=name, key=1000 + number, mac=EUI(0x020000000000 + number)))  # type: ignore[arg-type]
+        reports.plug("h1", name, name, number + 10)
+        facts = reports.of("h1")
+        plugged = {**facts.interfaces, name: replace(facts.interfaces[name], attached_mac=None)}
+        reports.facts["h1"] = replace(facts, interfaces=plugged)
+    reports.tell(world, "h1")
+    for host_id in world.hosts:
+        world.take_dirty(host_id)
+    world.put_ip_group(clouds.ip_group("vip1", "p1", "p2", holder="p2", vrrp=True, virtual=True))
+    touched = {Unit(UnitKind.IP_GROUP, "vip1"), Unit(UnitKind.STATION, "tunnelled", int(clouds.SHARED_MAC))}
+    for host_id in ("id-h1", "id-h2"):
+        assert world.take_dirty(host_id).keys() == touched
 
 
 # --- quality of service --------------------------------------------------------------------------------------------
