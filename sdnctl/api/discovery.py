@@ -3,12 +3,18 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+from netaddr import IPAddress
+
 from sdnctl.api import extensions
 from sdnctl.api.answers import Reply
+from sdnctl.api.attributes import Address, Boolean, Choice, Field, Record, Text, Uuid
 from sdnctl.api.call import Call
 from sdnctl.api.errors import bad_request
 from sdnctl.api.resources import ADMIN, RESOURCES, allowed
-from sdnctl.errors import ForbiddenError, NotFoundError
+from sdnctl.errors import ForbiddenError, InvalidError, NotFoundError
+from sdnctl.model.question import CONNECTIONS, Connection, PacketQuestion
 
 
 def versions(call: Call) -> Reply:
@@ -42,6 +48,56 @@ def show_extension(call: Call) -> Reply:
     if extension is None:
         raise NotFoundError(f"Extension {call.names['alias']} could not be found.", kind="ExtensionNotFound")
     return Reply(200, {"extension": extension.shown()})
+
+
+PACKET: Final = Record(
+    (
+        Field("port", Uuid(), required=True, help="The port that sends it."),
+        Field("to", Text(64), help="Port or IP address that it is for."),
+        Field("fields", Text(1024), default="", help="As a match is written: tcp,tcp_dst=80."),
+        Field("connection", Choice(CONNECTIONS), default="new", help="What connection trackers know of it."),
+        Field("installed", Boolean(), default=False, help="By the flows that switches have, not should have."),
+    )
+)
+"""The body of `POST /v2.0/explain`, below `packet`."""
+
+
+def explain_packet(call: Call) -> Reply:
+    """What becomes of a packet of a port. Anybody may ask about ports of his own, and hears of no other's."""
+    body = call.body()
+    if not isinstance(body, dict) or body.keys() != {"packet"}:
+        raise bad_request("The body must be an object with one key, 'packet'.")
+    said = PACKET.parse(body["packet"], "packet")
+    port = call.repository.get(call.context, "port", str(said["port"]))
+    if not call.context.is_admin and port["project_id"] != call.context.project_id:
+        raise ForbiddenError(f"Port {port['id']} is another project's, which alone may ask that.")
+    to_port, to_address = None, None
+    target = str(said.get("to", ""))
+    if target:
+        try:
+            to_address = IPAddress(Address().parse(target, "packet.to"))
+        except InvalidError:
+            to_port = _port(call, target)
+    question = PacketQuestion(
+        str(port["id"]),
+        str(said["fields"]),
+        to_port,
+        to_address,
+        Connection(str(said["connection"])),
+        bool(said["installed"]),
+        None if call.context.is_admin else call.context.project_id,
+    )
+    return Reply(200, {"explanation": dict(call.fabric.explain_packet(question))})
+
+
+def _port(call: Call, reference: str) -> str:
+    try:
+        port_id = Uuid().parse(reference, "packet.to")
+    except InvalidError:
+        raise InvalidError(
+            f"Invalid input for packet.to: '{reference}' is neither an IP address nor the id of a port."
+        ) from None
+    return str(call.repository.get(call.context, "port", port_id)["id"])
 
 
 def explain(call: Call) -> Reply:

@@ -88,7 +88,7 @@ EXTENSIONS: Final = (
     Extension("sdnctl-established", "Established connections", "Whether connections outlive their rule: established."),
     Extension("sdnctl-ip-groups", "IP groups", "Fail-over addresses that several ports may have: /v2.0/ip-groups."),
     Extension("sdnctl-host-check", "Host check", "What a host has and lacks: /v2.0/hosts/{id}/check."),
-    Extension("sdnctl-flows", "Flows", "Flows of a host and what they are for: /v2.0/hosts/{id}/flows, /v2.0/explain."),
+    Extension("sdnctl-flows", "Flows", "Flows of a host, and what they do: /v2.0/hosts/{id}/flows, /v2.0/explain."),
     Extension("sdnctl-statistics", "Statistics", "What passed and was dropped: /v2.0/ports/{id}/statistics."),
     Extension("sdnctl-security-events", "Security events", "Who forges what, how often: /v2.0/security-events."),
     Extension("sdnctl-wait", "Wait", "?wait=applied and X-Sdnctl-Revision on every write."),

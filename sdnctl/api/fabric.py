@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from sdnctl.model.ids import Revision
+from sdnctl.model.question import PacketQuestion
 
 
 class Fabric(Protocol):
@@ -33,6 +34,9 @@ class Fabric(Protocol):
     def explain(self, what: str) -> Mapping[str, object]:
         """Whose the flow with this cookie, or of this text, is and what it does."""
 
+    def explain_packet(self, question: PacketQuestion) -> Mapping[str, object]:
+        """What becomes of a packet, on all hosts, and why."""
+
 
 class NoFabric:
     """No hosts: nothing to wait for, nothing to show."""
@@ -56,4 +60,7 @@ class NoFabric:
         return {}
 
     def explain(self, what: str) -> Mapping[str, object]:
+        return {}
+
+    def explain_packet(self, question: PacketQuestion) -> Mapping[str, object]:
         return {}

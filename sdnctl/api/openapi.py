@@ -154,7 +154,7 @@ def _path_parameters(path: str) -> list[Schema]:
 def _query_parameters(route: Route) -> list[Schema]:
     if route.action is not None and route.method == "GET":
         return [_query(field.name, field.type.schema(), field.help) for field in route.action.takes.fields]
-    if route.method in _WRITES:
+    if route.method in _WRITES and route.takes is None:
         return [_query("wait", {"const": "applied"}, "Answer when all hosts concerned have confirmed.")]
     if route.resource is None:
         return []
@@ -191,6 +191,8 @@ def _query(name: str, schema: Schema, text: str) -> Schema:
 
 def _body(route: Route) -> Schema | None:
     resource = route.resource
+    if route.takes is not None:
+        return _object({"packet": route.takes.schema()})
     if resource is None or route.method not in {"POST", "PUT"} or route.path.endswith("{tag}"):
         return None
     if route.action is not None:
@@ -223,7 +225,8 @@ def _success(route: Route) -> Schema:
         if route.path.endswith(resource.path):
             several = _object({resource.collection: {"type": "array", "items": one}})
             body = several if route.method == "GET" else {"oneOf": [body, several]}
-    status = "201" if route.method == "POST" and not route.path.endswith("/tags") else "200"
+    makes = route.method == "POST" and route.takes is None and not route.path.endswith("/tags")
+    status = "201" if makes else "200"
     return {status: {"description": "Done.", "content": {"application/json": {"schema": body}}}}
 
 

@@ -14,6 +14,7 @@ from typing import Final
 
 from sdnctl.api import discovery, handlers, qos
 from sdnctl.api.answers import Reply
+from sdnctl.api.attributes import Record
 from sdnctl.api.call import Call, Handler
 from sdnctl.api.errors import method_not_allowed, not_found_here
 from sdnctl.api.resources import PARTS, RESOURCES, Action, May, Resource, alias_of, parts_of
@@ -30,6 +31,8 @@ class Route:
     public: bool = False
     resource: Resource | None = None
     action: Action | None = None
+    takes: Record | None = None
+    """What the body holds below its one key, `packet`, where no resource says it."""
 
 
 def _routes_of(resource: Resource) -> Iterator[Route]:
@@ -82,6 +85,9 @@ ROUTES: Final = (
     Route("GET", "/v2.0/extensions", discovery.list_extensions, "Extensions."),
     Route("GET", "/v2.0/extensions/{alias}", discovery.show_extension, "One extension."),
     Route("GET", "/v2.0/explain", discovery.explain, "Whose a flow is and what it does, by cookie or text."),
+    Route(
+        "POST", "/v2.0/explain", discovery.explain_packet, "What becomes of a packet of a port.", takes=discovery.PACKET
+    ),
     *(route for resource in RESOURCES for route in _routes_of(resource)),
     *(route for part in PARTS for route in _routes_of_alias(alias_of(part))),
     Route("GET", "/v2.0/qos/rule-types", qos.list_types, "List the types of QoS rules."),

@@ -99,7 +99,7 @@ COMMANDS: Final = (
     Command("project", "owners of networks: create, list, show, set, delete", _resource("project")),
     Command("token", "secrets that let in: create, list, show, set, revoke", _resource("token")),
     Command("flows", "flows of a host: desired, installed or the difference, each with its owner", _flows),
-    Command("explain", "whose a cookie or a flow is, and what it does", _explain),
+    Command("explain", "whose a cookie or a flow is and what it does; or what becomes of a packet, and why", _explain),
     Command("version", "the version", _version),
 )
 

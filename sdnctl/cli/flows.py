@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`sdnctl flows HOST` and `sdnctl explain WHAT`: what is on a switch, whose it is and why."""
+"""`sdnctl flows HOST` and `sdnctl explain`: what is on a switch, whose it is and why; `story.py` is about packets."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from sdnctl.api.resources import BY_NAME
-from sdnctl.cli import output
+from sdnctl.cli import output, story
 from sdnctl.cli.client import UUID, CommandError, Object, UsageError
 from sdnctl.cli.session import Session, add_connection, add_output, say
 from sdnctl.flows.pipeline import Table
@@ -118,15 +118,20 @@ def configure_explain(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "what",
         metavar="WHAT",
-        nargs="+",
-        help="a cookie, a flow as ovs-ofctl prints it, or - for such flows on standard input",
+        nargs="*",
+        help="a cookie, a flow as ovs-ofctl prints it, or - for such flows on standard input; with --from what is"
+        " special about the packet, as a match is written: tcp,tcp_dst=80",
     )
+    story.configure(parser)
     add_output(parser)
     parser.set_defaults(run=explain)
 
 
 def explain(session: Session) -> int:
-    """Whose a flow is and what it does."""
+    """Whose a flow is and what it does; or what becomes of a packet."""
+    story.check(session.arguments)
+    if session.arguments.sender is not None:
+        return story.explain(session)
     what = " ".join(session.arguments.what).strip()
     if what != "-":
         item = _explanation(session, what)

@@ -3,24 +3,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from sdnctl import runtime
 from sdnctl.apps import statistics
-from sdnctl.errors import HostGoneError, InvalidError
+from sdnctl.errors import HostGoneError, InvalidError, NotFoundError
 from sdnctl.flows import text, wire
 from sdnctl.flows.decode import wire_text
+from sdnctl.flows.fields import Field
 from sdnctl.flows.pipeline import COOKIE_MAGIC, COOKIE_MAGIC_MASK, REASON_BIT, App, Kind, Reason, Table, read_cookie
 from sdnctl.model.host import Host
+from sdnctl.model.ids import Ofport
 from sdnctl.model.ip_group import IpGroup
 from sdnctl.model.network import Network
 from sdnctl.model.port import Port
+from sdnctl.model.question import PacketQuestion
 from sdnctl.model.security import SecurityGroup
+from sdnctl.sync.asked import asked
+from sdnctl.sync.cloud import Binding
 from sdnctl.sync.compile import compile_view
 from sdnctl.sync.host import HostTask, State
+from sdnctl.sync.joined import Joined
+from sdnctl.sync.story import DROPPED, Story
 from sdnctl.sync.world import World
 
+NO_PORT: Final = Ofport(1)
+"""Where a packet comes in that is not sent at all."""
 VIEWS: Final = ("desired", "installed", "difference")
 
 
@@ -96,6 +105,26 @@ class Explainer:
                 f"'{what[:80]}' is neither a cookie (0x5d...) nor a flow as ovs-ofctl prints it: {error}"
             ) from error
 
+    def packet(self, question: PacketQuestion, tasks: Mapping[str, HostTask]) -> dict[str, object]:
+        """What becomes of a packet of a port, on all hosts, and why."""
+        cloud = self._world.cloud
+        port = cloud.ports.get(question.port_id)
+        if port is None:
+            raise NotFoundError(f"Port {question.port_id} could not be found.", kind="PortNotFound")
+        if question.to_port is not None and question.to_port not in cloud.ports:
+            raise NotFoundError(f"Port {question.to_port} could not be found.", kind="PortNotFound")
+        binding = cloud.bindings.get(port.id)
+        packet = asked(cloud, question, (binding.ofport if binding else None) or NO_PORT)
+        network = cloud.networks.get(port.network_id)
+        why = _unable(port, network, binding)
+        if why or binding is None or network is None:
+            nothing: dict[str, object] = {key: [] for key in ("arrivals", "outside", "drops", "steps")}
+            said = {"packet": packet.changed({Field.IN_PORT: 0}).text(), "connection": question.connection.value}
+            flows = "installed" if question.installed else "desired"
+            return nothing | said | {"flows": flows, "verdict": DROPPED, "text": f"is not sent: {why}"}
+        joined = Joined(cloud, network.id, question.connection, tasks if question.installed else None)
+        return Story(cloud, joined, question, self._world.by_key).told(binding.host_id, packet)
+
     def explain_cookie(self, cookie: int) -> dict[str, object]:
         """Owner and drop reason, in the words of the API."""
         known = read_cookie(cookie)
@@ -131,6 +160,20 @@ _DROPS: Final = tuple(
     for bit in (1 << REASON_BIT + place for place in range(max(Reason).bit_length()))
 )
 """Together these find every flow of ours with a reason, some of them twice, and none of the many without."""
+
+
+def _unable(port: Port, network: Network | None, binding: Binding | None) -> str:
+    """Why the port can send nothing at all."""
+    name = f"port {port.name or port.id}"
+    if not port.admin_state_up:
+        return f"{name} is administratively down"
+    if network is None or not network.admin_state_up:
+        return f"the network of {name} is administratively down"
+    if binding is None:
+        return f"no interface of any host is {name}'s"
+    if binding.ofport is None:
+        return f"the interface of {name} is not on its host's bridge, or the host has not been read since we started"
+    return ""
 
 
 def read_drops(tasks: Iterable[HostTask]) -> Iterator[tuple[str, list[tuple[bytes, str, int]]]]:

@@ -32,6 +32,7 @@ from sdnctl.model.ip_group import IpGroup, is_virtual_mac
 from sdnctl.model.network import Network, Subnet
 from sdnctl.model.port import Plug, Port, PortStatus
 from sdnctl.model.qos import QosPolicy
+from sdnctl.model.question import PacketQuestion
 from sdnctl.model.security import AddressGroup, SecurityGroup
 from sdnctl.sync import host as host_task
 from sdnctl.sync.check import Checker
@@ -634,6 +635,10 @@ class Fabric:
     def explain(self, what: str) -> dict[str, object]:
         """See `Explainer.explain`."""
         return self.explainer.explain(what)
+
+    def explain_packet(self, question: PacketQuestion) -> dict[str, object]:
+        """See `Explainer.packet`."""
+        return self.explainer.packet(question, self.tasks)
 
     def port_statistics(self, port_id: str) -> dict[str, object]:
         """See `Statistics.port`."""

@@ -17,7 +17,7 @@ from sdnctl.model.ip_group import IpGroup
 from sdnctl.model.network import Network, NetworkType
 from sdnctl.model.port import DHCP_OWNER, NETWORK_OWNERS, Port
 from sdnctl.model.qos import UNLIMITED, QosLimits
-from sdnctl.model.security import AddressGroup, Established
+from sdnctl.model.security import AddressGroup, Established, SecurityGroup
 from sdnctl.model.views import (
     Announcer,
     Clause,
@@ -113,7 +113,8 @@ def view(cloud: Cloud, host_id: str, unit: Unit) -> View | None:
         case UnitKind.NEIGHBOUR:
             return _neighbour(cloud, host_id, unit.id)
         case UnitKind.GROUP:
-            return _group_view(cloud, unit.id) if host_id in cloud.used_on.get(unit.id, ()) else None
+            group = cloud.groups.get(unit.id)
+            return group_view(cloud, group) if group and host_id in cloud.used_on.get(unit.id, ()) else None
         case UnitKind.IP_GROUP:
             return _ip_group(cloud, host_id, unit.id)
     network, index = cloud.networks.get(unit.id), cloud.indexes.get(unit.id)
@@ -243,11 +244,8 @@ def _metered(cloud: Cloud, host_id: str, ofports: Iterable[Ofport]) -> Iterator[
             yield Metered(ofport, cloud.ports[port_id].key)
 
 
-def _group_view(cloud: Cloud, group_id: str) -> GroupView | None:
-    """A rule whose remote group is unknown allows nothing."""
-    group = cloud.groups.get(group_id)
-    if group is None:
-        return None
+def group_view(cloud: Cloud, group: SecurityGroup) -> GroupView:
+    """What a group's rules allow. A rule whose remote group is unknown allows nothing."""
     rules: dict[GroupRule, None] = {}
     addresses: set[tuple[GroupKey, int, int, int]] = set()
     for rule in group.rules:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from sdnctl.api.resources import BY_NAME, EVERYONE
 from sdnctl.errors import NotFoundError, PreconditionError
 from sdnctl.model.ids import Revision
+from sdnctl.model.question import PacketQuestion
 from sdnctl.model.request import Context, Object, Query, Written
 
 ADMIN = "admin-secret"
@@ -135,6 +136,7 @@ class FakeFabric:
     pending: tuple[str, ...] = ()
     notified: list[int] = field(default_factory=list)
     waited: list[tuple[int, float]] = field(default_factory=list)
+    questions: list[PacketQuestion] = field(default_factory=list)
     findings: list[Object] = field(
         default_factory=lambda: [{"check": "version", "verdict": "ok", "finding": "Open vSwitch 3.1.0", "remedy": ""}]
     )
@@ -162,3 +164,7 @@ class FakeFabric:
 
     def explain(self, what: str) -> Mapping[str, object]:
         return {"cookie": what, "app": "dhcp"}
+
+    def explain_packet(self, question: PacketQuestion) -> Mapping[str, object]:
+        self.questions.append(question)
+        return {"verdict": "arrives", "text": "arrives", "steps": []}

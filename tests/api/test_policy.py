@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 import pytest
+from netaddr import IPAddress
+from webob import Response
 
+from sdnctl.model.question import Connection, PacketQuestion
 from tests.api.client import Client, error
-from tests.api.fake import ADMIN, MEMBER, OTHER, OTHER_PROJECT, READER, SERVICE, FakeRepository
+from tests.api.fake import ADMIN, MEMBER, OTHER, OTHER_PROJECT, PROJECT, READER, SERVICE, FakeFabric, FakeRepository
 
 HOST = {"name": "h1", "ovsdb": "tcp:192.0.2.1:6640"}
 
@@ -220,3 +223,57 @@ def test_explain(client: Client) -> None:
     assert client.get("/v2.0/explain?flow=cookie%3D0x5d%2C%20table%3D0").status_int == 200
     assert error(client.get("/v2.0/explain"))[0] == 400
     assert error(client.get("/v2.0/explain?cookie=1", token=MEMBER))[0] == 403
+
+
+@pytest.fixture(name="sender")
+def _sender(client: Client) -> str:
+    network = client.make("network", token=MEMBER)
+    return str(client.make("port", network_id=network["id"], token=MEMBER)["id"])
+
+
+def ask(client: Client, packet: object, token: str = MEMBER) -> Response:
+    return client.post("/v2.0/explain", {"packet": packet}, token=token)
+
+
+def test_explain_a_packet(client: Client, sender: str, fabric: FakeFabric) -> None:
+    """A member about his own ports; what the answer may name goes along with the question."""
+    assert ask(client, {"port": sender}).json["explanation"]["verdict"] == "arrives"
+    ask(client, {"port": sender, "to": sender, "fields": "tcp,tcp_dst=80", "connection": "reply", "installed": True})
+    ask(client, {"port": sender, "to": "2001:db8::5"}, ADMIN)
+    assert fabric.questions == [
+        PacketQuestion(sender, project_id=PROJECT),
+        PacketQuestion(sender, "tcp,tcp_dst=80", sender, None, Connection.REPLY, installed=True, project_id=PROJECT),
+        PacketQuestion(sender, to_address=IPAddress("2001:db8::5")),
+    ]
+
+
+def test_explain_a_packet_of_others(client: Client, sender: str, fabric: FakeFabric) -> None:
+    own = client.make("port", network_id=client.make("network", token=OTHER)["id"], token=OTHER)["id"]
+    assert error(ask(client, {"port": sender}, OTHER))[:2] == (404, "PortNotFound")
+    assert error(ask(client, {"port": own, "to": sender}, OTHER))[:2] == (404, "PortNotFound")
+    assert fabric.questions == []
+    ask(client, {"port": own}, OTHER)
+    assert fabric.questions[0].project_id == OTHER_PROJECT
+
+
+@pytest.mark.parametrize(
+    ("packet", "complaint"),
+    (
+        (None, "packet"),
+        ({}, "port is missing"),
+        ({"port": "vm1"}, "'vm1' is not a UUID"),
+        ({"port": 7}, "packet.port"),
+        ({"prot": "x"}, "unknown key 'prot'"),
+        ({"port": "PORT", "to": "vm2"}, "neither an IP address nor the id of a port"),
+        ({"port": "PORT", "fields": ["tcp"]}, "packet.fields"),
+        ({"port": "PORT", "fields": "x" * 1025}, "at most 1024"),
+        ({"port": "PORT", "connection": "old"}, "new, established, reply, related, invalid"),
+        ({"port": "PORT", "installed": "perhaps"}, "packet.installed"),
+    ),
+)
+def test_explain_says_what_is_wrong(client: Client, sender: str, packet: object, complaint: str) -> None:
+    body = packet | {"port": sender} if isinstance(packet, dict) and packet.get("port") == "PORT" else packet
+    status, kind, message = error(ask(client, body))
+    assert (status, kind) == (400, "InvalidInput")
+    assert complaint in message
+    assert error(client.post("/v2.0/explain", {"packets": {}}, token=MEMBER))[0] == 400

@@ -71,7 +71,7 @@ class Probe:
 
 def badly_said(cloud: Cloud, guest: Guest | None, packet: Packet, fate: Fate) -> str:
     """What is wrong with the look of what came out."""
-    own = packet.on_the_wire().changed({} if guest else {Field.VLAN_VID: 0, Field.VLAN_PCP: 0})
+    own = promise.as_sent(guest, packet)
     for _, copy in fate.copies:
         if copy.on_the_wire() != own:
             return f"{packet!r}: arrives as {copy.on_the_wire()!r}"

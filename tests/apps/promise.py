@@ -160,6 +160,14 @@ def owns_neighbour(guest: Guest, filters: Filters, packet: Packet) -> bool:
     return not said or (said in guest.macs and (said == own or not filters.mac))
 
 
+def as_sent(guest: Guest | None, packet: Packet) -> Packet:
+    """What travels, and arrives: the packet itself, its tag off if it came in with one, and the sender's mark on."""
+    if guest is None:
+        return packet.on_the_wire().changed({Field.VLAN_VID: 0, Field.VLAN_PCP: 0})
+    is_marked = guest.qos.dscp is not None and packet[Field.ETH_TYPE] in (IPV4, IPV6)
+    return packet.on_the_wire().changed({Field.IP_DSCP: guest.qos.dscp or 0} if is_marked else {})
+
+
 # --- who answers --------------------------------------------------------------------------------------------------
 
 

@@ -16,6 +16,7 @@ from sdnctl import cli
 from sdnctl.api.app import Application
 from sdnctl.api.auth import by_token
 from sdnctl.api.server import Server
+from sdnctl.model.question import PacketQuestion
 from sdnctl.model.request import Context, Object, Query
 from tests.api.fake import ADMIN, PROJECT, FakeFabric, FakeRepository
 
@@ -81,6 +82,27 @@ class Fabric(FakeFabric):
     def explain(self, what: str) -> Mapping[str, object]:
         self.asked.append(("explain", what))
         return {"cookie": what, "app": "switching", "text": f"switching for port p ({what})", "name": "vm1"}
+
+    def explain_packet(self, question: PacketQuestion) -> Mapping[str, object]:
+        self.questions.append(question)
+        return TOLD
+
+
+TOLD = {
+    "packet": "tcp,nw_src=10.0.0.11,nw_dst=10.0.0.12,tp_dst=80",
+    "connection": "new",
+    "flows": "desired",
+    "verdict": "dropped",
+    "text": "dies on h2 in to_verdict: no rule",
+    "arrivals": [],
+    "outside": [],
+    "steps": [
+        {"host": "h1", "table": "classify", "text": "in network net1; from port vm1", "reason": None},
+        {"host": "h1", "table": "underlay", "text": "by tunnel to h2, VNI 101", "reason": None},
+        {"host": "h2", "table": "to_verdict", "text": "dropped: no rule", "reason": "not_allowed_to"},
+    ],
+    "left_out": "flows that are none of ours: 2 on h2",
+}
 
 
 @dataclass(frozen=True)

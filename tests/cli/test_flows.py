@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from sdnctl.model.question import Connection, PacketQuestion
 from tests.cli.conftest import COOKIE, FLOWS, Api
 
 
@@ -97,3 +98,62 @@ def test_explain_a_whole_dump(api: Api) -> None:
         f"{COOKIE} {FLOWS[2]['flow']}",
     ]
     assert len(api.fabric.asked) == 2
+
+
+STORY = """\
+tcp,nw_src=10.0.0.11,nw_dst=10.0.0.12,tp_dst=80
+connection: new
+
+h1
+   classify         in network net1; from port vm1
+   underlay         by tunnel to h2, VNI 101
+
+h2
+ x to_verdict       dropped: no rule
+
+dies on h2 in to_verdict: no rule
+left out: flows that are none of ours: 2 on h2
+"""
+
+
+@pytest.fixture
+def vms(lan: Api) -> Api:
+    for name in ("vm1", "vm2"):
+        lan.ok(f"port create {name} --network net1")
+    return lan
+
+
+def test_explain_tells_a_story(vms: Api) -> None:
+    assert vms.ok("explain --from vm1 --to vm2 tcp,tcp_dst=80").out == STORY
+    ids = {str(port["name"]): str(port["id"]) for port in vms.repository.objects["port"].values()}
+    assert vms.fabric.questions == [PacketQuestion(ids["vm1"], "tcp,tcp_dst=80", ids["vm2"])]
+
+
+def test_explain_takes_words_addresses_and_states(vms: Api) -> None:
+    vms.ok("explain --from vm1 --to 10.0.0.99 tcp tcp_dst=80 --established --installed")
+    vms.ok("explain --from vm1 --connection reply")
+    first, second = vms.fabric.questions
+    assert (first.fields, str(first.to_address)) == ("tcp,tcp_dst=80", "10.0.0.99")
+    assert (first.connection, first.installed) == (Connection.ESTABLISHED, True)
+    assert (second.connection, second.fields, second.to_port) == (Connection.REPLY, "", None)
+
+
+def test_explain_a_packet_for_programs(vms: Api) -> None:
+    assert vms.json("explain --from vm1")["verdict"] == "dropped"
+    assert vms.ok("explain --from vm1 -f value -c verdict").out == "dropped\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "message", "status"),
+    (
+        ("explain", "explain what? A cookie, a flow, or a packet: --from PORT --to PORT tcp,tcp_dst=80", 2),
+        ("explain --to vm2 0x5d", "--to is about a packet: say with --from PORT who sends it", 2),
+        ("explain --installed 0x5d", "--installed is about a packet", 2),
+        ("explain --from nix", "there is no port with the name or id 'nix'", 1),
+        ("explain --from vm1 --to nix", "there is no port with the name or id 'nix'", 1),
+        ("explain --from vm1 --connection old", "(there are new, established", 2),
+    ),
+)
+def test_explain_refuses(line: str, message: str, status: int, vms: Api) -> None:
+    refused = vms.run(line)
+    assert (refused.status, message in refused.err) == (status, True), refused.err
