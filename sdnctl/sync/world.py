@@ -22,6 +22,8 @@ from typing import TypeVar
 from netaddr import IPAddress, IPNetwork
 
 from sdnctl.apps import leases
+from sdnctl.apps.statistics import Counted
+from sdnctl.flows.pipeline import Side
 from sdnctl.model.addresses import sources_of
 from sdnctl.model.host import Host, HostFacts
 from sdnctl.model.ids import Revision
@@ -300,6 +302,13 @@ class World:
         """The served port that is bound to an ofport of a host."""
         port_id = self.cloud.at_ofport[host_id].get(ofport)
         return self.ports.get(port_id) if port_id else None
+
+    def whose(self, host_id: str, counted: Counted) -> str | None:
+        """The id of the port that a learned flow of a host counts for; None if that is nobody's."""
+        if counted.side is Side.FROM:
+            port = self.port_at(host_id, counted.number)
+            return port.id if port is not None else None
+        return self.by_key("port", counted.number)
 
     def refused_claims(self, host_id: str) -> Mapping[str, str]:
         """Interfaces of a host that claim a port and do not get it, each with the reason."""
