@@ -112,6 +112,8 @@ class World:
             self._reindex(self._ports_of[network.id])
         elif old.qos_policy_id != network.qos_policy_id:
             self._limits_changed(self._ports_of[network.id])
+        if old is not None and old.is_ones_own != network.is_ones_own:
+            self._ports_changed(network.id)
         if old is not None and old.client_isolation != network.client_isolation:
             self._isolation_changed(network.id)
 
@@ -524,8 +526,13 @@ class World:
                         self._mark_ip_group(other, self.ip_groups[group_id])
 
     def _subnet_changed(self, network_id: str) -> None:
-        """Leases of the network's ports may have changed, and with them whether their DHCP is answered."""
+        """Leases of the network's ports may have changed, and with them whether their DHCP is answered; and, with the
+        first subnet, whether their addresses are looked at.
+        """
         self._forget_leases(network_id)
+        self._ports_changed(network_id)
+
+    def _ports_changed(self, network_id: str) -> None:
         index = self.cloud.indexes.get(network_id)
         if index is not None:
             for host_id, ports in index.present.items():
