@@ -14,17 +14,25 @@ import argparse
 import shlex
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from topologies import frames, tenants
 from topologies.controller import Controller
+from topologies.forgeries import FORGERIES
 from topologies.guest import Vm
 from topologies.lab import Lab
 from topologies.tenants import Tenants
 
 PINGS = 5
 FRAMES = 20
+COUNT = 5
 SECONDS = 3.0
+PATIENCE_S = 15.0
+WIDTH = 60
+"""Letters of an event's text."""
+NO_FORGERY = frozenset({"ethertype"})
+"""Reasons that are counted and make no event."""
 SHOWN = (
     *("mac", "mac6", "ipv4", "ipv4-of-receiver", "ipv4-options", "ipv6", "ipv6-link-local"),
     *("arp-sender-ip", "arp-sender-mac", "arp-gratuitous", "nd-target", "nd-link-address"),
@@ -120,12 +128,42 @@ def spoof(show: Show, made: Tenants) -> None:
     def rows() -> Iterable[Sequence[object]]:
         sender, near, far = made.guests["red"]
         for kind in SHOWN:
-            here, there = sender.sends_spoofed(kind, near), sender.sends_spoofed(kind, far)
+            here, there = (sender.sends_spoofed(kind, to, count=COUNT) for to in (near, far))
             forged = f"{here.forged_arrived} + {there.forged_arrived} of {here.sent + there.sent}"
             legal = f"{here.legal_arrived} + {there.legal_arrived} of {here.sent + there.sent}"
             yield kind, forged, legal, here.held and there.held
 
     show.table("What a hostile guest can send", ("forged", "arrived (same host + across)", "legal twin", ""), rows())
+
+
+def drops_of(controller: Controller, port_id: str) -> Counter[str]:
+    """What the port sent and was dropped, by reason."""
+    told = controller.call("GET", f"/ports/{port_id}/statistics")["statistics"]["drops"]
+    return Counter({drop["reason"]: drop["packets"] for drop in told if drop["direction"] == "egress"})
+
+
+def tell(show: Show, controller: Controller, made: Tenants, before: Counter[str]) -> None:
+    """What the API says of the forger: each frame counted, each kind an event in words."""
+    port_id = made.guests["red"][0].iface_id
+    sent = Counter[str]()
+    for kind in SHOWN:
+        sent[FORGERIES[kind].reason.lower()] += 2 * COUNT
+    give_up = time.monotonic() + PATIENCE_S
+    while True:
+        drops = drops_of(controller, port_id) - before
+        events = {event["reason"]: event["text"] for event in controller.list("security_event", f"?port_id={port_id}")}
+        if (drops == sent and events.keys() >= sent.keys() - NO_FORGERY) or time.monotonic() > give_up:
+            break
+        time.sleep(0.2)  # Open vSwitch adds up its caches every half second, events are written every few
+
+    def rows() -> Iterable[Sequence[object]]:
+        for reason in sorted(sent | drops):
+            told = events.get(reason, "")
+            held = drops[reason] == sent[reason] and bool(told) != (reason in NO_FORGERY)
+            shown = told if len(told) <= WIDTH else f"{told[:WIDTH]} ..."
+            yield reason, sent[reason], drops[reason], shown or "(counted, no event)", held
+
+    show.table("What the tenant is told of it", ("reason", "forged", "counted", "first frame", ""), rows())
 
 
 def restart(show: Show, controller: Controller, made: Tenants) -> None:
@@ -162,7 +200,7 @@ def explain(show: Show, controller: Controller) -> None:
         for host in controller.lab.hosts:
             flows = controller.flows(host)
             nobody = [flow for flow in flows if flow["object"] is None]
-            drops = [flow for flow in flows if flow["flow"].endswith("actions=drop")]
+            drops = [flow for flow in flows if flow["reason"] or flow["flow"].endswith("actions=drop")]
             dumb = [flow for flow in drops if not flow["reason"]]
             different = controller.flows(host, "difference")
             held = not (nobody or dumb or different)
@@ -214,7 +252,9 @@ def main() -> int:
             show.step("sending frames and counting them where they arrive")
             reach(show, made)
             isolate(show, made)
+            before = drops_of(controller, made.guests["red"][0].iface_id)
             spoof(show, made)
+            tell(show, controller, made, before)
             show.step("killing the controller in the middle of traffic")
             restart(show, controller, made)
             explain(show, controller)

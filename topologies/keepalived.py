@@ -30,6 +30,7 @@ vrrp_instance failover {{
     priority {priority}
     advert_int {interval}
     {nopreempt}
+    {unicast}
     virtual_ipaddress {{
         {addresses}
     }}
@@ -41,9 +42,18 @@ class Keepalived:
     """One router of a virtual router; it runs from `start` to `stop` or `kill`."""
 
     def __init__(
-        self, guest: Guest, *addresses: str, number: int = 51, priority: int = 100, preempt: bool = True
+        self,
+        guest: Guest,
+        *addresses: str,
+        number: int = 51,
+        priority: int = 100,
+        preempt: bool = True,
+        peers: tuple[str, ...] = (),
     ) -> None:
-        """Addresses with prefix length, all of one IP version; of IPv6 the first must be link-local."""
+        """Addresses with prefix length, all of one IP version; of IPv6 the first must be link-local.
+
+        With `peers` it advertises to those addresses alone, instead of to the multicast group.
+        """
         self.guest = guest
         self._directory = guest.directory / f"keepalived{number}"
         self._directory.mkdir(exist_ok=True)
@@ -54,6 +64,7 @@ class Keepalived:
                 priority=priority,
                 interval=INTERVAL_S,
                 nopreempt="" if preempt else "nopreempt",
+                unicast=f"unicast_peer {{ {' '.join(peers)} }}" if peers else "",
                 addresses="\n        ".join(addresses),
             )
         )

@@ -22,6 +22,9 @@ class Fabric(Protocol):
     def host_status(self, name: str) -> Mapping[str, object]:
         """What is known of a host now. Its keys are read-only attributes of hosts."""
 
+    def port_status(self, port_id: str) -> Mapping[str, object]:
+        """What is known of a port now. Its keys are read-only attributes of ports."""
+
     def flows(self, name: str, view: str) -> Sequence[Mapping[str, object]]:
         """A host's desired or installed flows or their difference: `flow` is the text, the rest says whose it is."""
 
@@ -49,6 +52,9 @@ class NoFabric:
 
     def host_status(self, name: str) -> Mapping[str, object]:
         return {}
+
+    def port_status(self, port_id: str) -> Mapping[str, object]:
+        return {"observed_ips": []}
 
     def flows(self, name: str, view: str) -> Sequence[Mapping[str, object]]:
         return ()

@@ -562,6 +562,13 @@ PORT: Final = Resource(
             alias="sdnctl-client-isolation",
         ),
         Attribute(
+            "observed_ips",
+            ListOf(Address()),
+            READ_ONLY,
+            "Addresses it was seen to use within the last hour, at most 16; of networks without subnet.",
+            alias="sdnctl-security-filters",
+        ),
+        Attribute(
             "security_groups",
             OrNull(ListOf(Uuid(), longest=64)),
             EDIT | FILTER,

@@ -91,6 +91,8 @@ VIEWS: Final[Mapping[tuple[str, str], View]] = {
 
 def live(call: Call, resource: Resource, items: list[Object]) -> list[Object]:
     """`items` with what is known beside the repository."""
+    if resource.name == "port":
+        return [{**item, **call.fabric.port_status(str(item["id"]))} for item in items]
     if resource.name != "host":
         return items
     return [{**item, **call.fabric.host_status(str(item["name"]))} for item in items]

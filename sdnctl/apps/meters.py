@@ -60,5 +60,7 @@ def punt(ofport: int) -> Meter:
 def port_meters(view: LocalPort) -> tuple[MeterSpec, ...]:
     """The meters that the port's flows use."""
     return (
-        (MeterSpec(meter_id(view.ofport, MeterKind.PUNT), PACKETS_PER_S, BURST),) if view.dhcp or view.announces else ()
+        (MeterSpec(meter_id(view.ofport, MeterKind.PUNT), PACKETS_PER_S, BURST),)
+        if view.dhcp or view.announces or view.observes
+        else ()
     )

@@ -32,6 +32,11 @@
     prio  80  anything else from ::                                 drop FOREIGN_IPV6
     prio   0  anything else                                         RESPONDERS
 
+    table OBSERVED                 reads FROM_PORT, ADDRESS         only copies come here
+    prio 200  of this ofport, such an address, in the last minute: made by Open vSwitch itself   drop OBSERVED
+    prio 100  shown to the controller, behind the port's meter     drop OBSERVED
+    prio   0  anything else                                         drop MISS
+
 Forged frames die here, before anything learns from them or answers them. What surprises:
 
 *Fragments.* A client that reads raw frames takes a first fragment for a whole answer, so fragments must show their
@@ -47,19 +52,27 @@ port" says nothing of the source MAC, in any of the tables; `arp`: all ARP, RARP
 RESPONDERS; `ip`: all IPv4 goes to RESPONDERS and all IPv6 to ND_SECURITY. The rows of the host stay whatever is off,
 until port security itself is. A pair of a whole address space (0.0.0.0/0) is no address that ARP or ND can be about.
 
+*Observed addresses.* Where a network has no subnet, ARP and ND also go by OBSERVED (and on to RESPONDERS).
+The flows learned there let one frame a minute through for each value of the last four bits of an address of either
+version: 32 a minute and port, whatever it sends, and as many flows. What Open vSwitch's caches let pass besides, the
+meter holds. Two addresses that end alike are seen in turn.
+
 *Rogue answers* are told by where they go, UDP port 68 or 546, because clients do not look at the port they come from.
 """
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterator
 from typing import Final
 
-from sdnctl.flows.action import Goto
+from sdnctl.apps import meters, statistics
+from sdnctl.flows.action import Controller, Goto, Learn, Load, Move, Resubmit
+from sdnctl.flows.fields import Field, Part
 from sdnctl.flows.flow import Flow, drop
 from sdnctl.flows.match import Match
 from sdnctl.flows.pipeline import App, Kind, Owner, Reason, Table
-from sdnctl.flows.registers import FROM_PORT
+from sdnctl.flows.registers import ADDRESS, ADDRESS_IS_6, FROM_PORT
 from sdnctl.model.addresses import IPV4_MASK, IPV6_MASK
 from sdnctl.model.filters import Filters
 from sdnctl.model.views import HostView, LocalPort, Source
@@ -84,6 +97,7 @@ OWN_ND: Final = 200
 FOREIGN_ND: Final = 100
 NOBODY: Final = 80
 
+ICMPV6: Final = 58
 SOLICITATION: Final = 135
 ADVERTISEMENT: Final = 136
 ROUTER_SOLICITATION: Final = 133
@@ -94,6 +108,12 @@ DHCP_CLIENT: Final = 68
 DHCP_SERVER: Final = 67
 DHCPV6_CLIENT: Final = 546
 DHCPV6_SERVER: Final = 547
+
+SHOWN: Final = 100
+AGAIN_S: Final = 60
+"""So long an address is not looked at again."""
+FRAME: Final = 128
+"""So many bytes of a frame tell the address."""
 
 NEVER_IPV4: Final = (
     (0, IPV4_MASK),
@@ -108,6 +128,16 @@ _TO_SOURCE: Final = (Goto(Table.SOURCE_SECURITY),)
 _TO_ND: Final = (Goto(Table.ND_SECURITY),)
 _ACCEPT: Final = (Goto(Table.RESPONDERS),)
 
+_LAST_BITS: Final = 4
+_OBSERVE: Final = (Move(Part(Field.ARP_SPA, 0, _LAST_BITS), ADDRESS), Resubmit(Table.OBSERVED), *_ACCEPT)
+_OBSERVE6: Final = (
+    Load(ADDRESS_IS_6, 1),
+    Move(Part(Field.IPV6_SRC, 0, _LAST_BITS), ADDRESS),
+    Resubmit(Table.OBSERVED),
+    *_ACCEPT,
+)
+_KNOWN: Final = Owner(App.STATISTICS, Kind.HOST, 0).cookie(Reason.OBSERVED)
+
 _FROM_NOBODY: Final = Match().ipv6_src(0)
 
 
@@ -116,6 +146,7 @@ def host_flows(view: HostView) -> Iterator[Flow]:
     yield drop(Table.PORT_SECURITY, MISS, Match(), owner, Reason.FOREIGN_MAC)
     yield from _source_flows(owner)
     yield from _nd_flows(owner)
+    yield drop(Table.OBSERVED, MISS, Match(), owner, Reason.MISS)
 
 
 def _source_flows(owner: Owner) -> Iterator[Flow]:
@@ -189,10 +220,19 @@ def _filter_flows(view: LocalPort, filters: Filters, sent: Match, cookie: int) -
             # Who may send from anywhere forwards what others send, and speaks for none of them.
             yield from _claim_flows(one, own, cookie)
     if not filters.arp:
-        yield Flow(source, OWN, sent.arp(), _ACCEPT, cookie)
+        yield Flow(source, OWN, sent.arp(), _OBSERVE if view.observes else _ACCEPT, cookie)
         yield Flow(source, OWN, sent.rarp(), _ACCEPT, cookie)
-        yield Flow(nd, OWN_DETECTION, sent.icmp6(SOLICITATION), _ACCEPT, cookie)
-        yield Flow(nd, OWN_ND, sent.icmp6(ADVERTISEMENT), _ACCEPT, cookie)
+        asks = sent.icmp6(SOLICITATION)
+        yield Flow(nd, OWN_DETECTION, asks, _OBSERVE6 if view.observes else _ACCEPT, cookie)
+        says = sent.icmp6(ADVERTISEMENT)
+        yield Flow(nd, OWN_ND, says, _OBSERVE6 if view.observes else _ACCEPT, cookie)
+    if view.observes:
+        learn = Learn(
+            Table.OBSERVED, statistics.LEARNED, _KNOWN, (Field.IN_PORT, ADDRESS, ADDRESS_IS_6), hard_s=AGAIN_S
+        )
+        show = (meters.punt(view.ofport), learn, Controller(FRAME))
+        shown = Owner(App.PORT_SECURITY, Kind.PORT, view.key).cookie(Reason.OBSERVED)
+        yield Flow(Table.OBSERVED, SHOWN, sent, show, shown)
     if not filters.ip:
         yield Flow(source, OWN, sent.ipv4(), _ACCEPT, cookie)
         yield Flow(source, OWN, sent.ipv6(), _TO_ND, cookie)
@@ -210,3 +250,19 @@ def _claim_flows(one: Source, own: Match, cookie: int) -> Iterator[Flow]:
     claims = own.icmp6(ADVERTISEMENT, 0).nd_target(one.address, one.mask)
     yield Flow(nd, OWN_ND, claims.nd_tll(one.mac), _ACCEPT, cookie)
     yield Flow(nd, OWN_ND, claims.nd_tll(0), _ACCEPT, cookie)
+
+
+def observed(frame: bytes) -> str | None:
+    """The address that a frame shown by OBSERVED says its sender has, or is about to take; None if it says none.
+
+    Link-local addresses are everybody's, and tell nothing.
+    """
+    kind = frame[12:14]
+    if kind == b"\x08\x06" and len(frame) >= 42:
+        sender, probed = frame[28:32], frame[38:42]
+        return str(ipaddress.IPv4Address(sender if any(sender) else probed))
+    if kind == b"\x86\xdd" and len(frame) >= 78 and frame[20] == ICMPV6:
+        source, target = frame[22:38], frame[62:78]
+        address = ipaddress.IPv6Address(source if any(source) else target)
+        return None if address.is_link_local else str(address)
+    return None

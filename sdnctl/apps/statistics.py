@@ -124,10 +124,18 @@ def is_learned(flow: WireFlow) -> bool:
 
 def counted(flow: WireFlow) -> Counted | None:
     """What a flow counts; None if it is no learned one of the table DROPPED."""
+    return learned_about(flow) if flow.table == Table.DROPPED else None
+
+
+def learned_about(flow: WireFlow) -> Counted | None:
+    """Whose frames a learned flow is about, and why they are dropped; None if it is none, or not one of ours."""
     known = read_cookie(flow.cookie)
-    if known is None or flow.table != Table.DROPPED or not is_learned(flow):
+    if known is None or not is_learned(flow):
         return None
-    match = decode_match(flow.key[3:])
+    try:
+        match = decode_match(flow.key[3:])
+    except ValueError:
+        return None
     sent, meant = match.get(Field.IN_PORT), match.get(TO_PORT.field)
     if sent is not None:
         return Counted(Side.FROM, Ofport(sent.value), known[1])

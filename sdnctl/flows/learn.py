@@ -29,7 +29,7 @@ DEFAULT_PRIORITY: Final = 32768
 class Learn(Action):
     """Make a flow in `table` that drops what has the same `same` as this packet, for as long as it is used.
 
-    `idle_s`: after so many seconds without a packet it goes away; 0: never.
+    `idle_s`: after so many seconds without a packet it goes away; `hard_s`: after so many in any case; 0: never.
     """
 
     table: int
@@ -37,9 +37,11 @@ class Learn(Action):
     cookie: int
     same: tuple[Slot | Field | Part, ...]
     idle_s: int = 0
+    hard_s: int = 0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.table <= LAST_TABLE or not 0 <= self.priority <= 0xFFFF or not 0 <= self.idle_s <= 0xFFFF:
+        times = 0 <= self.idle_s <= 0xFFFF and 0 <= self.hard_s <= 0xFFFF
+        if not 0 <= self.table <= LAST_TABLE or not 0 <= self.priority <= 0xFFFF or not times:
             raise ValueError(f"{self.text()}: table, priority or time is out of range")
         if not self.same:
             raise ValueError(f"{self.text()}: a flow that drops everything is no flow to learn")
@@ -50,7 +52,7 @@ class Learn(Action):
             if part.field.needs:
                 raise ValueError(f"{self.text()}: {part.text()} needs a test of the protocol, which is not learned")
             specs += _SPEC.pack(part.width, part.field.nxm, part.low, part.field.nxm, part.low)
-        head = _HEAD(self.idle_s, 0, self.priority, self.cookie, 0, self.table, 0, 0)
+        head = _HEAD(self.idle_s, self.hard_s, self.priority, self.cookie, 0, self.table, 0, 0)
         self.seal(nicira(_LEARN, head + specs))
 
     def text(self) -> str:
@@ -63,6 +65,8 @@ class Learn(Action):
         parts = [f"table={table}"]
         if self.idle_s:
             parts.append(f"idle_timeout={self.idle_s}")
+        if self.hard_s:
+            parts.append(f"hard_timeout={self.hard_s}")
         if self.priority != DEFAULT_PRIORITY:
             parts.append(f"priority={self.priority}")
         if self.cookie:
@@ -72,11 +76,11 @@ class Learn(Action):
 
 def read_learn(data: bytes, parts: dict[int, Field]) -> Learn:
     """The value of a learn action's bytes; ValueError, KeyError or struct.error if it is none of ours."""
-    idle_s, _, priority, cookie, _, table = struct.unpack_from("!HHHQHB", data, 10)
+    idle_s, hard_s, priority, cookie, _, table = struct.unpack_from("!HHHQHB", data, 10)
     same: list[Part] = []
     at = 32
     while at + _SPEC.size <= len(data) and data[at : at + 2] != b"\0\0":
         width, header, low, _, _ = _SPEC.unpack_from(data, at)
         same.append(Part(parts[header], low, width))
         at += _SPEC.size
-    return Learn(table, priority, cookie, tuple(same), idle_s)
+    return Learn(table, priority, cookie, tuple(same), idle_s, hard_s)

@@ -71,6 +71,8 @@ class Table(enum.IntEnum):
     """What is dropped of a port's, or on its way to one, is counted for that port."""
     SAMPLED = 91
     """The first forged frame of a port, and the first one after a quiet while, is shown to the controller."""
+    OBSERVED = 92
+    """Addresses of ports to whom nobody gave any are shown to the controller, each now and then."""
 
 
 class App(enum.IntEnum):
@@ -168,9 +170,10 @@ class Reason(enum.IntEnum):
     CUT = 26, "belongs to a connection that the port's security groups allow no more", Count.FROM | Count.TO
     ISOLATED = 27, "the network isolates its clients, and neither end is one of its service ports", Count.FROM
     PINNED = 28, "a member of an IP group announced its address, which is pinned to another member", _FORGED
+    OBSERVED = 31, "only a copy: the controller has had one like it within the last minute"
 
 
-ENDS: Final = frozenset({Table.DROPPED, Table.SAMPLED})
+ENDS: Final = frozenset({Table.DROPPED, Table.SAMPLED, Table.OBSERVED})
 """Whatever comes to these tables goes no further."""
 
 

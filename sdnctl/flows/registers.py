@@ -64,6 +64,11 @@ DROP_REASON: Final = Slot("DROP_REASON", Field.REG7, 20, 8)
 DROP_SIDE: Final = Slot("DROP_SIDE", Field.REG7, 28, 1)
 """For which port that is counted (`Side`)."""
 
+ADDRESS: Final = Slot("ADDRESS", Field.REG4, 0, 4)
+"""The last bits of the address that a port was observed to use."""
+ADDRESS_IS_6: Final = Slot("ADDRESS_IS_6", Field.REG4, 4, 1)
+"""It is one of IPv6."""
+
 SLOTS: Final = (
     NETWORK,
     AUDIENCE,
@@ -78,6 +83,8 @@ SLOTS: Final = (
     KEPT,
     DROP_REASON,
     DROP_SIDE,
+    ADDRESS,
+    ADDRESS_IS_6,
 )
 
 EVERYONE: Final = 0

@@ -12,6 +12,7 @@ hold both against each other. What surprises there, surprises here:
 
 * A packet is never sent back to where it came from, but by `OutputInPort`; such a copy is in `Outcome.withheld`.
 * `Ct` with a table makes a copy go on there, tracked; the flow itself goes on untracked, whatever was known before.
+* What is written into an IP header whose protocol is 0 stays in the switch: such a header leaves as it came.
 * A flow with conjunctions counts only together with others of its priority, and what it then becomes is looked up anew.
 * Some mistakes void everything: going back by `Resubmit` too deep, too many of them (`Outcome.error`).
 
@@ -58,7 +59,7 @@ from sdnctl.flows.flow import Flow
 from sdnctl.flows.groups import GroupSpec
 from sdnctl.flows.instruction import part_of
 from sdnctl.flows.lookup import TableIndex
-from sdnctl.flows.oxm import VLAN_TAG
+from sdnctl.flows.oxm import ETH_IPV4, ETH_IPV6, VLAN_TAG
 from sdnctl.flows.packet import Packet
 from sdnctl.flows.pipeline import ENDS, Reason, read_cookie
 from sdnctl.flows.registers import Slot
@@ -216,6 +217,7 @@ class _Run:
     def __init__(self, tables: Tables, packet: Packet, tracker: Tracker) -> None:
         self.tables = tables
         self.tracker = tracker
+        self.came = packet
         self.values = list(packet.values)
         self.inner = packet.inner
         self.stack: list[int] = []
@@ -265,9 +267,22 @@ class _Run:
         self.values[part.field] = self.values[part.field] & ~mask | value << part.low
 
     def send(self, ofport: int, step: int) -> None:
-        self.outputs.append(Sent(ofport, self.packet(), step))
+        packet = self.packet()
+        if packet[Field.ETH_TYPE] in (ETH_IPV4, ETH_IPV6) and not packet[Field.IP_PROTO]:
+            packet = packet.changed({field: self.came[field] for field in _IP_HEADER})
+        self.outputs.append(Sent(ofport, packet, step))
 
 
+_IP_HEADER: Final = (
+    Field.IPV4_SRC,
+    Field.IPV4_DST,
+    Field.IPV6_SRC,
+    Field.IPV6_DST,
+    Field.IPV6_LABEL,
+    Field.IP_DSCP,
+    Field.IP_ECN,
+    Field.IP_TTL,
+)
 _HANDING_ON: Final = (Group, Output, Resubmit, Ct)
 """Of these a bucket has one; the first kind it has wins."""
 _STOP: Final = object()

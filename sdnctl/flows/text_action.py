@@ -183,14 +183,15 @@ def _learn(argument: str) -> Action:
             found[name] = value
         else:
             same.append(_part(word))
-    if found.keys() - {"table", "idle_timeout", "priority", "cookie"}:
-        raise ValueError("learn(...) has table, idle_timeout, priority, cookie and parts of fields")
+    if found.keys() - {"table", "idle_timeout", "hard_timeout", "priority", "cookie"}:
+        raise ValueError("learn(...) has table, idle_timeout, hard_timeout, priority, cookie and parts of fields")
     return act.Learn(
         _table(found.get("table", "1")),
         _number(found.get("priority", "32768")),
         _number(found.get("cookie", "0")),
         tuple(same),
         _number(found.get("idle_timeout", "0")),
+        _number(found.get("hard_timeout", "0")),
     )
 
 

@@ -39,12 +39,18 @@ class Network:
     segmentation_id: int | None
     mtu: int
     shared: bool = False
+    external: bool = False
     admin_state_up: bool = True
     dns_domain: str = ""
     client_isolation: bool = False
     """Ports that are no service ports reach those only."""
     qos_policy_id: str | None = None
     """Of its ports that have none themselves, but for those of the network itself."""
+
+    @property
+    def is_ones_own(self) -> bool:
+        """Nobody but its owner relies on who is who there."""
+        return not (self.shared or self.external or self.type is NetworkType.FLAT)
 
     def __post_init__(self) -> None:
         if (self.physical_network is None) != (self.type is NetworkType.VXLAN):

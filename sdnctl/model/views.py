@@ -149,6 +149,8 @@ class LocalPort:
     """It is a member of an IP group."""
     virtual: tuple[tuple[int, int], ...] = ()
     """Version and address of its IP groups with VRRP, sorted."""
+    observes: bool = False
+    """Nobody gave it addresses: those it uses are looked at."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from sdnctl.errors import HostGoneError, InvalidError, NotFoundError
 from sdnctl.flows import text, wire
 from sdnctl.flows.decode import wire_text
 from sdnctl.flows.fields import Field
-from sdnctl.flows.pipeline import COOKIE_MAGIC, COOKIE_MAGIC_MASK, REASON_BIT, App, Kind, Reason, read_cookie
+from sdnctl.flows.pipeline import COOKIE_MAGIC, COOKIE_MAGIC_MASK, REASON_BIT, App, Kind, Reason, Table, read_cookie
 from sdnctl.model.host import Host
 from sdnctl.model.ids import Ofport
 from sdnctl.model.ip_group import IpGroup
@@ -58,7 +58,10 @@ class Explainer:
             case "desired":
                 return [self._described(flow, "") for flow in runtime.in_slices(desired.values())]
             case "installed":
-                return [self._described(flow, "") for flow in runtime.in_slices(installed.values())]
+                return [
+                    self._described(flow, "") | self._learned(task.host.id, flow)
+                    for flow in runtime.in_slices(installed.values())
+                ]
         different = [(flow, "missing") for key, flow in desired.items() if installed.get(key) != flow]
         different += [
             (flow, "surplus" if flow.cookie >> 56 == COOKIE_MAGIC else "foreign")
@@ -72,6 +75,22 @@ class Explainer:
         if difference:
             described["difference"] = difference
         return described
+
+    def _learned(self, host_id: str, flow: wire.WireFlow) -> dict[str, object]:
+        """Whose frames a flow counts that Open vSwitch made by itself; nothing for all others."""
+        about = statistics.learned_about(flow)
+        port_id = self._world.whose(host_id, about) if about is not None else None
+        port = self._world.ports.get(port_id) if port_id is not None else None
+        if about is None or port is None:
+            return {}
+        does = "counts" if flow.table == Table.DROPPED else "was shown lately, and drops"
+        return {
+            "object_type": "port",
+            "object": port.id,
+            "name": port.name,
+            "project_id": port.project_id,
+            "text": f"statistics for port {port.id}; {does}: {about.reason.text}",
+        }
 
     def explain(self, what: str) -> dict[str, object]:
         """Whose a cookie or a pasted flow is, and why it drops if it does."""

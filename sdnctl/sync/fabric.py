@@ -19,7 +19,7 @@ from typing import Final, Protocol
 from netaddr import EUI
 
 from sdnctl import log, runtime
-from sdnctl.apps import dhcp, ip_groups
+from sdnctl.apps import dhcp, ip_groups, port_security
 from sdnctl.apps.leases import Defaults
 from sdnctl.errors import NotFoundError
 from sdnctl.flows import action, wire
@@ -40,6 +40,7 @@ from sdnctl.sync.compile import Compiler
 from sdnctl.sync.explain import Explainer, read_drops
 from sdnctl.sync.holders import Holders
 from sdnctl.sync.host import HostTask, State
+from sdnctl.sync.observed import Observed
 from sdnctl.sync.statistics import Statistics
 from sdnctl.sync.status import StatusRecorder
 from sdnctl.sync.world import World
@@ -153,6 +154,7 @@ class Fabric:
         self.status.on_written = self._tell_waiters
         self.world.on_dirty = self._on_dirty
         self.world.on_binding = self._on_binding
+        self._observed = Observed()
         self.world.on_plugs = self._plugs_changed.add
 
     # --- life ---------------------------------------------------------------------------------------------------
@@ -447,6 +449,8 @@ class Fabric:
         match known[0].app:
             case App.DHCP:
                 self._answer_dhcp(port, connection, in_port, frame)
+            case App.PORT_SECURITY:
+                self._observed.note(port.id, port_security.observed(frame), runtime.monotonic())
             case App.IP_GROUPS:
                 self._hear_announcement(port, known[0].key, frame)
             case App.STATISTICS:
@@ -516,6 +520,7 @@ class Fabric:
 
     def _on_binding(self, port_id: str) -> None:
         binding = self.world.bindings.get(port_id)
+        self._observed.forget(port_id)
         if port_id in self.world.ports and binding is None:
             self.status.record(port_id, PortStatus.DOWN, "")
 
@@ -588,6 +593,10 @@ class Fabric:
         """Who tries to be the host's bridge and is not; empty when nobody has lately."""
         reason, at = self._rejected.get(host_id, ("", 0.0))
         return reason if runtime.monotonic() - at < REJECTED_S else ""
+
+    def port_status(self, port_id: str) -> dict[str, object]:
+        """What is known of a port beside the store, JSON-ready."""
+        return {"observed_ips": self._observed.of(port_id, runtime.monotonic())}
 
     def host_status(self, name: str) -> dict[str, object]:
         """What is known of a host at this moment, JSON-ready."""

@@ -51,7 +51,7 @@ class Statistics:
         self._world = world
         self._tasks = tasks
         self._meters = meters
-        self._book = DropBook(self._whose)
+        self._book = DropBook(world.whose)
         self._due: dict[str, float] = {}
         self._busy_until: dict[str, float] = {}
         self._latch = runtime.Latch()
@@ -101,7 +101,7 @@ class Statistics:
     def _pause(self) -> float:
         now = runtime.monotonic()
         due = min((self._due[host_id] for host_id in self._tasks if host_id in self._due), default=now + OFTEN_S)
-        return max(0.0, min(due - now, OFTEN_S if self.events.is_busy else RARELY_S))
+        return max(0.0, min(due - now, OFTEN_S))
 
     def _look(self) -> None:
         """Read the hosts whose turn it is."""
@@ -120,12 +120,6 @@ class Statistics:
             self._due[host_id] = now + (OFTEN_S if is_busy else RARELY_S)
 
     # --- reading ------------------------------------------------------------------------------------------------
-
-    def _whose(self, host_id: str, counted: Counted) -> str | None:
-        if counted.side is Side.FROM:
-            port = self._world.port_at(host_id, counted.number)
-            return port.id if port is not None else None
-        return self._world.by_key("port", counted.number)
 
     def _read(self, host_id: str, task: HostTask) -> list[Growth]:
         """Every counter of a host."""

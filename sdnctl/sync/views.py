@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 
 from sdnctl.apps import leases
 from sdnctl.model.addresses import link_local, sources_of
+from sdnctl.model.filters import Filters
 from sdnctl.model.ids import GroupKey, Ofport
 from sdnctl.model.ip_group import IpGroup
 from sdnctl.model.network import Network, NetworkType
@@ -199,14 +200,27 @@ def _local_port(cloud: Cloud, host_id: str, port_id: str) -> LocalPort | None:
         served.binding.ofport,
         int(port.mac),
         sources_of(port, (group.address for group in groups)),
-        port.filters,
+        _filters(cloud, port),
         lease(cloud, port_id) is not None,
         _filtering(cloud, port_id),
         tuple(sorted(cloud.groups[one].key for one in served.groups if one in cloud.groups)),
         _limits(cloud, port_id),
         bool(groups),
         tuple(sorted((int(group.address.version), int(group.address)) for group in groups if group.vrrp)),
+        port.port_security_enabled and _addresses_are_free(cloud, port.network_id),
     )
+
+
+def _filters(cloud: Cloud, port: Port) -> Filters | None:
+    """What is held against the port. In a network of one's own without subnet, addresses are the guests' own affair."""
+    filters = port.filters
+    if filters is None or not _addresses_are_free(cloud, port.network_id):
+        return filters
+    return Filters(mac=filters.mac, arp=False, ip=False)
+
+
+def _addresses_are_free(cloud: Cloud, network_id: str) -> bool:
+    return not cloud.subnets_of.get(network_id) and cloud.networks[network_id].is_ones_own
 
 
 def _filtering(cloud: Cloud, port_id: str) -> Filtering:

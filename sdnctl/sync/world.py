@@ -22,6 +22,8 @@ from typing import TypeVar
 from netaddr import IPAddress, IPNetwork
 
 from sdnctl.apps import leases
+from sdnctl.apps.statistics import Counted
+from sdnctl.flows.pipeline import Side
 from sdnctl.model.addresses import sources_of
 from sdnctl.model.host import Host, HostFacts
 from sdnctl.model.ids import Revision
@@ -110,6 +112,8 @@ class World:
             self._reindex(self._ports_of[network.id])
         elif old.qos_policy_id != network.qos_policy_id:
             self._limits_changed(self._ports_of[network.id])
+        if old is not None and old.is_ones_own != network.is_ones_own:
+            self._ports_changed(network.id)
         if old is not None and old.client_isolation != network.client_isolation:
             self._isolation_changed(network.id)
 
@@ -298,6 +302,13 @@ class World:
         """The served port that is bound to an ofport of a host."""
         port_id = self.cloud.at_ofport[host_id].get(ofport)
         return self.ports.get(port_id) if port_id else None
+
+    def whose(self, host_id: str, counted: Counted) -> str | None:
+        """The id of the port that a learned flow of a host counts for; None if that is nobody's."""
+        if counted.side is Side.FROM:
+            port = self.port_at(host_id, counted.number)
+            return port.id if port is not None else None
+        return self.by_key("port", counted.number)
 
     def refused_claims(self, host_id: str) -> Mapping[str, str]:
         """Interfaces of a host that claim a port and do not get it, each with the reason."""
@@ -515,8 +526,13 @@ class World:
                         self._mark_ip_group(other, self.ip_groups[group_id])
 
     def _subnet_changed(self, network_id: str) -> None:
-        """Leases of the network's ports may have changed, and with them whether their DHCP is answered."""
+        """Leases of the network's ports may have changed, and with them whether their DHCP is answered; and, with the
+        first subnet, whether their addresses are looked at.
+        """
         self._forget_leases(network_id)
+        self._ports_changed(network_id)
+
+    def _ports_changed(self, network_id: str) -> None:
         index = self.cloud.indexes.get(network_id)
         if index is not None:
             for host_id, ports in index.present.items():

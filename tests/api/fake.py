@@ -151,6 +151,9 @@ class FakeFabric:
     def host_status(self, name: str) -> Mapping[str, object]:
         return {"state": "LIVE", "applied_revision": 7, "error": "", "flows": 12, "unknown": "never shown"}
 
+    def port_status(self, port_id: str) -> Mapping[str, object]:
+        return {"observed_ips": []}
+
     def flows(self, name: str, view: str) -> Sequence[Mapping[str, object]]:
         mine = {"flow": f"{view} of {name}", "app": "dhcp", "object": "o", "project_id": PROJECT}
         return (mine, {**mine, "app": "classify", "object": "p"})

@@ -70,6 +70,8 @@ class Guest:
     stateful: bool = True
     service: bool = False
     """It is a service port."""
+    observes: bool = False
+    """Its addresses are looked at."""
     qos: QosLimits = UNLIMITED
 
     @property
@@ -115,6 +117,7 @@ class Guest:
             self.filtering,
             tuple(map(GroupKey, self.groups)) if self.filtering else (),
             self.qos,
+            observes=self.observes and self.filters is not None and not self.filters.arp,
         )
 
     def neighbour(self) -> Neighbour:

@@ -99,6 +99,8 @@ def test_port_security_filter_by_filter(golden: Golden) -> None:
         ("all_off", everything),
     ):
         golden.check(f"port_security/{name}", port_security.port_flows(replace(VM, filters=filters)))
+    free = replace(VM, filters=Filters(arp=False, ip=False), observes=True)
+    golden.check("port_security/observed", port_security.port_flows(free))
 
 
 def test_responders(golden: Golden) -> None:

@@ -323,6 +323,14 @@ class TestVirtualMacs:
             fate = lab.trace(sender, from_mac(announcement(sender, v4(210), sha=VIRTUAL4), VIRTUAL4))
             assert (fate.arrived, fate.drops) == (set(), [(Table.PORT_SECURITY, Reason.FOREIGN_MAC)])
 
+    def test_member_sends_from_no_other_mac(self, lab: Lab) -> None:
+        """Not from one beside the range, nor, with an IPv4 address, from the range of IPv6."""
+        for address in (0x00005E000033, 0x00005E000333, 0x00005E010133, 0x00005F000133, mac(6), mac(99)):
+            fate = lab.trace(2, from_mac(to4(2, 5, src=v4(210)), address))
+            assert (fate.arrived, fate.drops[0]) == (set(), (Table.PORT_SECURITY, Reason.FOREIGN_MAC)), fate.text
+        fate = lab.trace(2, from_mac(to4(2, 5, src=v4(210)), VIRTUAL6))
+        assert (fate.arrived, [why for _, why in fate.drops]) == (set(), [Reason.FOREIGN_IPV4]), fate.text
+
     def test_advertisements_of_routers(self, lab: Lab) -> None:
         """From the member's own address, by its own MAC or the virtual one; from no other address."""
         four = ethernet(0x01005E000012, VIRTUAL4, IPV4, ipv4(v4(2), ADVERTISED4, bytes(8), VRRP))

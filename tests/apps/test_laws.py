@@ -134,6 +134,7 @@ def clouds(draw: st.DrawFn) -> Cloud:
             stateful=draw(st.booleans()),
             qos=draw(limits),
             service=draw(st.booleans()),
+            observes=draw(st.booleans()),
         )
         for number in numbers
         if number not in (100, 101)

@@ -179,6 +179,7 @@ ACTIONS: dict[type[Action], Callable[[], Iterator[tuple[Match, tuple[Action, ...
         [
             _any(Learn(90, 200, 0x5D0C010200000001, (Field.IN_PORT, DROP_REASON, DROP_SIDE))),
             _any(Meter(7), Learn(91, 32768, 0, (TO_PORT,), 60), Controller(128)),
+            _any(Learn(92, 200, 0, (TO_PORT,), 0, 60)),
             _any(Learn(0, 1, 1, (Part(Field.ETH_SRC, 8, 40), Field.METADATA))),
         ]
     ),

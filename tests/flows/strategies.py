@@ -196,7 +196,9 @@ def learns(draw: st.DrawFn) -> Learn:
     chosen = draw(st.lists(st.sampled_from(fields), min_size=1, max_size=3, unique=True))
     same = tuple(draw(parts(field, 128)) if field.is_maskable else Part(field, 0, field.bits) for field in chosen)
     table, priority = draw(st.integers(0, 253)), draw(st.integers(0, 0xFFFF))
-    return Learn(table, priority, draw(st.integers(0, 255)), same, draw(st.integers(0, 0xFFFF)))
+    return Learn(
+        table, priority, draw(st.integers(0, 255)), same, draw(st.integers(0, 0xFFFF)), draw(st.integers(0, 0xFFFF))
+    )
 
 
 def actions_of(facts: int, *, cloned: bool = False) -> st.SearchStrategy[Action]:

@@ -178,7 +178,7 @@ def assert_same_action(theirs, ours: Action) -> None:
             assert theirs.group_id == ours.id
         case Learn():
             assert (theirs.table_id, theirs.priority, theirs.cookie) == (ours.table, ours.priority, ours.cookie)
-            assert (theirs.idle_timeout, theirs.hard_timeout, theirs.flags) == (ours.idle_s, 0, 0)
+            assert (theirs.idle_timeout, theirs.hard_timeout, theirs.flags) == (ours.idle_s, ours.hard_s, 0)
             learned = [(named(spec.src[0]), spec.src[1], spec.n_bits) for spec in theirs.specs]
             parts = [part_of(one) for one in ours.same]
             assert learned == [(name_of(part.field), part.low, part.width) for part in parts]

@@ -131,6 +131,15 @@ def test_buckets_do_not_see_each_other() -> None:
     assert [one.ofport for one in Tables(flows, (group,)).run(PACKET).outputs] == [2, 3]
 
 
+def test_a_header_of_protocol_0_leaves_as_it_came() -> None:
+    """As Open vSwitch has it: flows see what was written, the wire does not."""
+    mark = Flow(0, 1, Match().ipv4(), (SetField(Field.IP_DSCP, 46), Resubmit(1)))
+    tables = Tables((mark, Flow(1, 1, Match().ipv4().field(Field.IP_DSCP, 46), (Output(2),))))
+    for protocol, dscp in ((6, 46), (0, 0)):
+        [sent] = tables.run(PACKET.changed({Field.IP_PROTO: protocol, Field.TCP_DST: 0, Field.TCP_SRC: 0})).outputs
+        assert sent.packet[Field.IP_DSCP] == dscp
+
+
 def test_a_clone_leaves_the_packet_as_it_was() -> None:
     """Registers, fields and stack; and what is cut off for the port it came from goes nowhere."""
     copy = apart(Load(NETWORK, 7), SetField(Field.ETH_SRC, 5), Resubmit(1))

@@ -9,10 +9,12 @@ import sys
 
 import pytest
 
+from sdnctl.apps.dhcp import Verdict
 from sdnctl.flows.pipeline import Reason
 from tests.lab.conftest import Plain
 from topologies import LabError, frames
 from topologies.forgeries import FORGERIES, NOBODY, Forgery, Identity
+from topologies.forgeries.dhcp import QUESTIONS
 from topologies.injections import INJECTIONS
 
 ME = Identity("52:54:00:00:00:01", "10.0.0.1", "2001:db8::1")
@@ -89,6 +91,7 @@ def test_a_forgery_differs_from_its_legal_twin_in_one_thing(forgery: Forgery) ->
 def test_the_corpus_is_large_and_each_of_it_has_a_reason() -> None:
     assert len(FORGERIES) >= 150
     assert {forgery.reason for forgery in FORGERIES.values()} <= set(Reason.__members__)
+    assert {question.verdict for question in QUESTIONS} <= set(Verdict)
     assert {injection.reason for injection in INJECTIONS} <= {"", *Reason.__members__}
 
 

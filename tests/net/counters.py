@@ -11,6 +11,7 @@ from topologies import Host
 from topologies.controller import Controller
 
 _FLOW = re.compile(r"cookie=(0x[0-9a-f]+), .*\btable=(\d+), n_packets=(\d+),")
+_ANSWER = re.compile(r'^sdnctl_dhcp_answers_total\{kind="([^"]+)"\} (\S+)$', re.MULTILINE)
 _SAMPLE = re.compile(r'^sdnctl_dropped_packets_total\{host="([^"]+)",reason="([^"]+)"\} (\S+)$', re.MULTILINE)
 
 
@@ -24,6 +25,11 @@ def drops(host: Host) -> Counter[str]:
         if int(table) < Table.DROPPED and known is not None and known[1] is not Reason.NONE and int(packets):
             found[known[1].name] += int(packets)
     return found
+
+
+def told_questions(controller: Controller) -> Counter[str]:
+    """Questions of DHCP clients by what the controller made of them."""
+    return Counter({name: int(float(value)) for name, value in _ANSWER.findall(controller.metrics())})
 
 
 def told_drops(controller: Controller, host: Host) -> Counter[str]:

@@ -20,6 +20,7 @@ from tests.net.support import add_guest
 from topologies import Lab, Vm, frames
 from topologies.controller import Controller
 from topologies.forgeries import FORGERIES, Identity
+from topologies.forgeries.dhcp import discover
 
 pytestmark = pytest.mark.net
 
@@ -36,7 +37,6 @@ LEAST_PUNTED: Final = {"dhcp": BURST}
 """So that the flood did come there."""
 FEW: Final = 5
 """Stalls of the hub; measured are none to two on a machine that is busy with other tests, too."""
-DISCOVER: Final = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +87,6 @@ def crowd() -> Iterator[Crowd]:
         far = add_guest(controller, "far", h2, network)
         clients = tuple(add_guest(controller, f"client{n}", h1, network) for n in range(3))
         yield Crowd(controller, attacker, near, far, clients, {guest.name: guest.ipv4 for guest in clients})
-
-
-def discover(me: Identity, _to: Identity, mark: str) -> bytes:
-    """A client's first question."""
-    body = frames.dhcp(1, DISCOVER, me.mac, options={61: mark.encode()})
-    packet = frames.udp("0.0.0.0", "255.255.255.255", 68, 67, body)
-    return frames.ethernet(frames.BROADCAST, me.mac, frames.ETH_IPV4, packet)
 
 
 def asks_by_arp(me: Identity, to: Identity, mark: str) -> bytes:

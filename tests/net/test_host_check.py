@@ -323,7 +323,6 @@ def _is_told(fault: Fault, finding: Json) -> bool:
     return bool(finding["finding"] == fault.told)
 
 
-@pytest.mark.proves("S158")
 def test_a_cut_underlay_is_found(place: Place) -> None:
     """Whether the other host's cable is cut, or this one's: the pair is named."""
     told = "nothing arrives by tunnel from h2"

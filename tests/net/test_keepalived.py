@@ -24,6 +24,7 @@ pytestmark = pytest.mark.net
 
 V4, V6, LINK_LOCAL = "10.9.0.200", "2001:db8:9::200", "fe80::c8"
 VIRTUAL = {4: "00:00:5e:00:01:33", 6: "00:00:5e:00:02:33"}
+ATTEMPTS = 3
 PAIRS = (("a", "b"), ("a", "c"))
 
 
@@ -220,6 +221,20 @@ def test_heartbeats_pass_because_of_the_group(net: Net, version: int) -> None:
     assert net.api.show("ip_group", group["id"])["vrrp"] is True
 
 
+@pytest.mark.proves("S8")
+def test_heartbeats_by_unicast(net: Net) -> None:
+    """From member to member, across hosts, whatever their security groups say."""
+    members = {name: net[name] for name in ("a", "c")}
+    first, second = (
+        Keepalived(members[name], f"{V4}/24", priority=priority, peers=(members[peer].ipv4,))
+        for name, peer, priority in (("a", "c", 150), ("c", "a", 100))
+    )
+    with running(first, second):
+        net.follows("a", 4)
+        until("the other one to hear of it", lambda: second.has(V4), lambda has: not has)
+        watched(net, net["client"], "c", 4, first.stop)
+
+
 # --- virtual MAC addresses ------------------------------------------------------------------------------------------
 
 
@@ -268,12 +283,12 @@ def test_virtual_mac_moves(net: Net, old: str, new: str, version: int) -> None:
         until("the holder", lambda: net.holder(address) == old)
         net.settle()
         for client, to, other in (("client", new, old), ("far", old, new)):
-            took_ms = moved_by_virtual_mac(net, net[client], to, version)
-            if took_ms >= MOVED_MS:
-                # A busy machine is late now and then, not twice.
+            took_ms = [moved_by_virtual_mac(net, net[client], to, version)]
+            # A busy machine is late now and then, not always.
+            while min(took_ms) >= MOVED_MS and len(took_ms) < ATTEMPTS:
                 moved_by_virtual_mac(net, net[client], other, version)
-                took_ms = moved_by_virtual_mac(net, net[client], to, version)
-            assert took_ms < MOVED_MS
+                took_ms.append(moved_by_virtual_mac(net, net[client], to, version))
+            assert min(took_ms) < MOVED_MS, took_ms
             assert virtual in net[client].run("ip", "neigh", "show", "to", address)
             with Ears([net[old], net[new]]) as ears:
                 mark = frames.marker()

@@ -10,10 +10,11 @@ from collections import Counter
 
 import pytest
 
-from tests.net.counters import drops, told_drops
+from tests.net.counters import drops, told_drops, told_questions
 from tests.net.support import Ears, until
 from topologies import Guest, frames
 from topologies.forgeries import FORGERIES, NOBODY
+from topologies.forgeries.dhcp import QUESTIONS, discover
 from topologies.tenants import NAMES, Tenants
 
 pytestmark = pytest.mark.net
@@ -74,6 +75,25 @@ def test_each_forged_frame_is_dropped_for_its_reason(tenants: Tenants, ears: Ear
             wrong[forgery.name] = dict(more)
         before = now
     assert wrong == {}
+
+
+@pytest.mark.proves("S25", "S31", "S152")
+def test_a_forged_question_is_met_with_silence(tenants: Tenants, ears: Ears) -> None:
+    """Each is followed by an honest one, which is answered; nobody else hears of either."""
+    sender, near, _ = tenants.guests["red"]
+    before, wrong = told_questions(tenants.controller), {}
+    for question in QUESTIONS:
+        bad, good = frames.marker(), frames.marker()
+        for build, mark in ((question.build, bad), (discover, good)):
+            sender.send(build(sender.identity, near.identity, mark))
+        assert ears.wait(sender, good) == 1, question.name
+        ears.fence(sender, near)
+        heard = ears.heard(bad, good)
+        if heard != {bad: {}, good: {sender.name: 1}}:
+            wrong[question.name] = heard
+    assert wrong == {}
+    expected = Counter(question.verdict for question in QUESTIONS) + Counter(offer=len(QUESTIONS))
+    assert told_questions(tenants.controller) - before == expected
 
 
 def test_the_metrics_tell_what_was_dropped(tenants: Tenants, ears: Ears) -> None:

@@ -167,6 +167,30 @@ def test_an_event_says_in_words_what_was_sent(watched: Watched) -> None:
     assert watched.apis["red"].show("security_event", event["id"])["first_seen"] == event["first_seen"]
 
 
+@pytest.mark.proves("S31")
+def test_an_unknown_mac_is_offered_no_lease_and_reported(watched: Watched) -> None:
+    """A guest that asks as somebody else gets no answer, and an event; as itself it gets its lease."""
+    guest = watched.guest("d1")
+    with Ears((guest,)) as ears:
+        marks = {}
+        for mac in ("52:54:00:dd:dd:dd", guest.mac):
+            marks[mac] = frames.marker()
+            guest.send(discover(mac, marks[mac]))
+        assert ears.wait(guest, marks[guest.mac]) == 1
+        assert ears.heard(*marks.values())[marks["52:54:00:dd:dd:dd"]] == {}
+    [event] = until("the event", lambda: watched.events(guest))
+    assert (event["reason"], event["packets"]) == ("foreign_mac", 1)
+    assert event["text"].startswith("IPv4 0.0.0.0 to 255.255.255.255 (UDP 68 to 67) from 52:54:00:dd:dd:dd")
+    assert watched.drops(guest) == {("egress", "foreign_mac"): 1}
+
+
+def discover(mac: str, mark: str) -> bytes:
+    """A DHCP client's first question. The marker comes back in the answer."""
+    body = frames.dhcp(1, 1, mac, options={61: mark.encode(), 55: b"\1\3"})
+    packet = frames.udp("0.0.0.0", "255.255.255.255", 68, 67, body)
+    return frames.ethernet("ff:ff:ff:ff:ff:ff", mac, frames.ETH_IPV4, packet)
+
+
 def test_refusals_count_at_the_port_whose_groups_refuse(watched: Watched) -> None:
     """Near and far; they make no event, for nothing is forged."""
     shut = watched.apis["red"].create("security_group", name="shut")

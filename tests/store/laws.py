@@ -10,6 +10,8 @@ from sdnctl.model.security import AddressGroup, SecurityGroup
 from sdnctl.store import tables
 from tests.store.cloud import ADMIN, Cloud, Object, addresses, count_rows, journal
 
+QOS_RULES = ("bandwidth_limit_rule", "packet_rate_limit_rule", "dscp_marking_rule")
+
 
 def check(cloud: Cloud) -> None:
     """No duplicates, no gaps, nothing half-done; and what stands twice agrees."""
@@ -27,13 +29,14 @@ def check(cloud: Cloud) -> None:
     revisions = [entry["revision"] for entry in journal(cloud.store)]
     assert revisions == list(range(1, len(revisions) + 1))
     assert contents.revision == len(revisions)
-    grouped = [
-        one for kind in ("security_group", "security_group_rule", "address_group") for one in cloud.list(kind, ADMIN)
-    ]
+    kinds = ("security_group", "security_group_rule", "address_group", "qos_policy", *QOS_RULES)
+    grouped = [one for kind in kinds for one in cloud.list(kind, ADMIN)]
+    policies = {one["id"] for one in cloud.list("qos_policy", ADMIN)}
+    assert {one["qos_policy_id"] for one in (*networks.values(), *ports)} <= {None, *policies}
     _entries(cloud, [*networks.values(), *subnets.values(), *ports, *grouped])
     tagged = sum(
         len(one["tags"])
-        for kind in ("network", "subnet", "port", "security_group", "host")
+        for kind in ("network", "subnet", "port", "security_group", "qos_policy", "host")
         for one in cloud.list(kind, ADMIN)
     )
     assert count_rows(cloud.store, "tags") == tagged

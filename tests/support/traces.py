@@ -168,7 +168,13 @@ def _sets(inside: str) -> Iterator[tuple[Field, int]]:
     for part in parts.rstrip(")").split(","):
         name, _, value = part.partition("=")
         target = _SET.get((layer, name))
-        if target is not None:
+        if name in ("tos", "tclass"):
+            # Both halves in one byte; the mask tells which of them is written.
+            byte, _, mask = value.partition("/")
+            for field, bits in ((Field.IP_DSCP, 0xFC), (Field.IP_ECN, 0x03)):
+                if _number(mask or "0xff") & bits == bits:
+                    yield field, (_number(byte) & bits) // (bits & -bits)
+        elif target is not None:
             yield target, _number(value.partition("/")[0])
 
 

@@ -40,7 +40,9 @@ def host(name: str, *, tunnel: bool = True) -> Host:
     )
 
 
-def network(name: str, *, up: bool = True, policy: str | None = None, isolated: bool = False) -> Network:
+def network(
+    name: str, *, up: bool = True, policy: str | None = None, isolated: bool = False, shared: bool = False
+) -> Network:
     number = NETWORKS.index(name) + 1
     kind = (NetworkType.VXLAN, NetworkType.VLAN, NetworkType.FLAT)[number - 1]
     return Network(
@@ -55,6 +57,7 @@ def network(name: str, *, up: bool = True, policy: str | None = None, isolated: 
         admin_state_up=up,
         qos_policy_id=policy,
         client_isolation=isolated,
+        shared=shared,
     )
 
 

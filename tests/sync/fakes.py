@@ -30,6 +30,8 @@ class FakeSwitch:
         self.counters: dict[int, PortCounters] = {}
         self.packets: dict[bytes, int] = {}
         """Counters of flows, by key."""
+        self.asked: list[FlowFilter] = []
+        """What was read, in order."""
         self.is_open = True
         self.bundles: list[int] = []
         """How many messages each apply brought."""
@@ -50,7 +52,9 @@ class FakeSwitch:
 
     def read_flows(self, which: FlowFilter = EVERY_FLOW) -> Iterable[bytes]:
         self._raise_if_gone()
-        return [b"".join(_stat(flow) for flow in self.flows.values() if which.includes(flow))]
+        self.asked.append(which)
+        found = (flow for flow in self.flows.values() if which.includes(flow))
+        return [b"".join(_stat(flow, self.packets.get(flow.key, 0)) for flow in found)]
 
     def read_port(self, ofport: int) -> PortCounters:
         self._raise_if_gone()
@@ -135,12 +139,12 @@ class FakeSwitch:
         self.meters[number] = MeterSpec(number, **{"kbps" if flags & 1 else "pktps": rate}, burst=burst)
 
 
-def _stat(flow: WireFlow) -> bytes:
+def _stat(flow: WireFlow, packets: int) -> bytes:
     match_length = len(flow.key) - 3 + 4
     padded = flow.key[3:] + bytes(-match_length % 8)
     body = struct.pack("!HH", 1, match_length) + padded + flow.instructions
     head = struct.pack(
-        "!HBxIIHHHHH2xQQQ", 48 + len(body), flow.key[0], 0, 0, flow.priority, 0, 0, 0, 0, flow.cookie, 0, 0
+        "!HBxIIHHHHH2xQQQ", 48 + len(body), flow.key[0], 0, 0, flow.priority, 0, 0, 0, 0, flow.cookie, packets, 0
     )
     return head + body
 

@@ -135,9 +135,16 @@ def test_what_the_database_does_not_take_is_written_later(store: Store) -> None:
     with pytest.raises(OSError, match="away"):
         events.tick(WRITE_S)
     store.is_away = False
-    events.counted(PORT, "h1", ARP, 8, 7.0)
     events.tick(3 * WRITE_S)
-    assert store.told == [("foreign_arp", 8, True)]
+    assert store.told == [("foreign_arp", 5, True)]
+    store.is_away = True
+    events.counted(PORT, "h1", ARP, 8, 20.0)
+    with pytest.raises(OSError, match="away"):
+        events.tick(5 * WRITE_S)
+    store.is_away = False
+    events.counted(PORT, "h1", ARP, 9, 26.0)
+    events.tick(7 * WRITE_S)
+    assert store.told == [("foreign_arp", 9, True)]
 
 
 def test_the_port_is_deleted(store: Store) -> None:

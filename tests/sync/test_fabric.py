@@ -15,7 +15,7 @@ from sdnctl import runtime
 from sdnctl.apps import meters
 from sdnctl.apps.leases import Defaults
 from sdnctl.flows import text
-from sdnctl.flows.pipeline import App, Kind, Owner, Reason, Table
+from sdnctl.flows.pipeline import ENDS, App, Kind, Owner, Reason, Table
 from sdnctl.metrics import Metrics
 from sdnctl.model.contents import Change, Contents, Item
 from sdnctl.model.host import Host, HostFacts
@@ -283,6 +283,29 @@ def test_deleting_everything_leaves_no_flow_behind(
 
 def _owners(controller: Controller) -> set[object]:
     return {flow["object_type"] for flow in controller.fabric.flows("h1", "installed")}
+
+
+def test_what_was_learned_of_a_port_is_shown_as_the_ports(controller: Controller, switch: DummySwitch) -> None:
+    """And belongs to no difference, nor does it go when all is read back."""
+    live(controller)
+    ofport = switch.vsctl("get", "interface", "tap-p1", "ofport").strip()
+    cookie = Owner(App.STATISTICS, Kind.HOST, 1).cookie(Reason.FOREIGN_ARP)
+    reason = f"reg7={Reason.FOREIGN_ARP << 20:#x}/0x1ff00000"
+    for line in (f"in_port={ofport},{reason}", "in_port=77,reg7=0x700000/0x1ff00000"):
+        switch.ofctl("add-flow", "br-int", f"cookie={cookie:#x},table=90,priority=200,{line},actions=drop")
+    assert controller.fabric.flows("h1", "difference") == []
+    learned = [flow for flow in controller.fabric.flows("h1", "installed") if "priority=200,reg7" in str(flow["flow"])]
+    mine = [flow for flow in learned if flow["object_type"] == "port"]
+    assert [(flow["object"], flow["reason"], flow["app"]) for flow in mine] == [("p1", "foreign_arp", "statistics")]
+    assert "counts: a workload sent ARP" in str(mine[0]["text"])
+    readings = dict(controller.fabric.read_drops())["h1"]
+    assert {key[0] for key, _, _ in readings} & ENDS == set(), "what is counted for a port is counted once more there"
+    assert {reason for _, reason, _ in readings} >= {"foreign_mac", "miss", "not_allowed_to", "unknown_source"}
+    controller.fabric.tasks["id-h1"].connection.close("to have it read back")  # type: ignore[union-attr]
+    controller.until(lambda: controller.fabric.tasks["id-h1"].state is not State.LIVE)
+    controller.until(lambda: controller.fabric.tasks["id-h1"].state is State.LIVE)
+    again = [flow for flow in controller.fabric.flows("h1", "installed") if "priority=200,reg7" in str(flow["flow"])]
+    assert again == mine, "what is nobody's goes"
 
 
 def test_foreign_flows_and_ports_stay(controller: Controller, store: MemoryStore, switch: DummySwitch) -> None:

@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from sdnctl import runtime
+from sdnctl.apps.meters import MeterKind, meter_id
 from sdnctl.flows import wire
 from sdnctl.flows.wire import WireFlow
 from sdnctl.model.port import PortStatus
@@ -217,3 +219,28 @@ def test_port_that_gets_its_first_group_comes_to_its_zone_anew(bench: Bench) -> 
     bench.until_live()
     assert bench.switch.flushed == [1, 63]
     assert bench.switch.flows == wanted(bench.world, "id-h1")
+
+
+def test_another_rate_is_one_message_for_each_meter_here_or_after_an_absence(bench: Bench) -> None:
+    """The port has a limit each way. No flow is sent, and none is touched."""
+    bench.connect()
+    bench.until_live()
+    flows, meters = dict(bench.switch.flows), dict(bench.switch.meters)
+    rules = bench.world.cloud.qos_policies["slow"].rules
+    bench.world.put_policy(clouds.policy("slow", *(replace(rule, value=rule.value + 1) for rule in rules)))
+    bench.until_live()
+    assert bench.switch.bundles[1:] == [2]
+    assert bench.switch.flows == flows
+    assert sum(meters[number] != one for number, one in bench.switch.meters.items()) == 2
+    bench.task.detach(bench.switch)
+    bench.until(lambda: bench.task.state is State.AWAY)
+    bench.world.put_policy(clouds.policy("slow", *rules))
+    bench.connect()
+    bench.until_live()
+    assert bench.switch.bundles[2:] == [2]
+    assert (bench.switch.flows, bench.switch.meters) == (flows, meters)
+    bench.world.put_policy(clouds.policy("slow"))
+    bench.until_live()
+    assert set(meters) - set(bench.switch.meters) == {
+        meter_id(63, kind) for kind in (MeterKind.TO_BANDWIDTH, MeterKind.FROM_PACKETS)
+    }

@@ -75,7 +75,7 @@ events = st.one_of(
     st.tuples(
         st.just("network"),
         st.sampled_from(clouds.NETWORKS),
-        st.sampled_from(("up", "isolated", "down", "gone", *clouds.POLICIES)),
+        st.sampled_from(("up", "isolated", "shared", "down", "gone", *clouds.POLICIES)),
     ),
     st.tuples(st.just("subnet"), st.sampled_from(clouds.NETWORKS), st.sampled_from(("on", "off", "gone"))),
     st.tuples(
@@ -113,8 +113,9 @@ def happen(world: World, reports: clouds.Reports, event: tuple[object, ...], vie
         case "network", name, "gone":
             world.remove_network(str(name))
         case "network", name, how:
+            up, isolated, shared = how != "down", how == "isolated", how == "shared"
             policy = str(how) if how in clouds.POLICIES else None
-            world.put_network(clouds.network(str(name), up=how != "down", isolated=how == "isolated", policy=policy))
+            world.put_network(clouds.network(str(name), up=up, isolated=isolated, shared=shared, policy=policy))
         case "subnet", name, "gone":
             world.remove_subnet(f"subnet-{name}")
         case "subnet", name, how:
