@@ -25,7 +25,7 @@ from sdnctl.api.routes import ROUTES
 _INTRODUCTION: Final = """\
 # The REST API
 
-Written by docs/generate.py from sdnctl/api/resources.py, routes.py and extensions.py; change it there.
+Written by docs/generate.py from sdnctl/api/resources/, routes.py and extensions.py; change it there.
 `GET /openapi.json` has the same for programs.
 
 The API is the Networking API v2.0 of OpenStack for the resources below, and extension resources in the same style

@@ -48,6 +48,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sdnctl.apps import meters
+from sdnctl.apps.qos import apart
 from sdnctl.flows.action import Controller, Goto, Move, Resubmit, SetField
 from sdnctl.flows.fields import Field
 from sdnctl.flows.flow import Flow, drop
@@ -86,7 +87,8 @@ _TO_SOURCE: Final = (Goto(Table.SOURCE_SECURITY),)
 _TO_ND: Final = (Goto(Table.ND_SECURITY),)
 _ACCEPT: Final = (Goto(Table.RESPONDERS),)
 _PASS_ON: Final = (Goto(Table.FROM_QOS),)
-_PASS_ON_AND_COPY: Final = (Resubmit(Table.FROM_QOS), Goto(Table.IP_GROUPS))
+_PASS_ON_AND_COPY: Final = (apart(Resubmit(Table.FROM_QOS)), Goto(Table.IP_GROUPS))
+"""Apart, so that a limit of the member's or of a receiver's port does not keep it from us."""
 
 
 def host_flows(view: HostView) -> Iterator[Flow]:

@@ -12,7 +12,16 @@ from sdnctl.errors import HostGoneError, InvalidError, NotFoundError
 from sdnctl.flows import text, wire
 from sdnctl.flows.decode import wire_text
 from sdnctl.flows.fields import Field
-from sdnctl.flows.pipeline import COOKIE_MAGIC, COOKIE_MAGIC_MASK, REASON_BIT, App, Kind, Reason, Table, read_cookie
+from sdnctl.flows.pipeline import (
+    COOKIE_MAGIC,
+    COOKIE_MAGIC_MASK,
+    ENDS,
+    REASON_BIT,
+    Kind,
+    Reason,
+    Table,
+    read_cookie,
+)
 from sdnctl.model.host import Host
 from sdnctl.model.ids import Ofport
 from sdnctl.model.ip_group import IpGroup
@@ -191,7 +200,7 @@ def read_drops(tasks: Iterable[HostTask]) -> Iterator[tuple[str, list[tuple[byte
                 for body in connection.read_flows(which):
                     for flow, packets, _ in runtime.in_slices(wire.parse_flow_counters(body)):
                         known = read_cookie(flow.cookie)
-                        if known is not None and known[0].app is not App.STATISTICS:
+                        if known is not None and flow.table not in ENDS:
                             found[flow.key] = (flow.key, known[1].name.lower(), packets)
         except HostGoneError:
             continue

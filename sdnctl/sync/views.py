@@ -365,8 +365,8 @@ def _station(cloud: Cloud, host_id: str, network: Network, index: NetworkIndex, 
 
 
 def _holder(cloud: Cloud, group: IpGroup) -> Port | None:
-    """The port that has a group's address, if it can be reached."""
-    served = cloud.served.get(group.holder) if group.holder is not None else None
+    """The member that has a group's address, if it can be reached."""
+    served = cloud.served.get(group.holder) if group.holder in group.members else None
     is_here = served is not None and served.binding is not None and served.network_id == group.network_id
     return cloud.ports[str(group.holder)] if is_here else None
 

@@ -16,7 +16,7 @@ from sdnctl.model.network import NetworkType
 from sdnctl.model.qos import MOST, QosLimits, QosPolicy, QosRule, Rate, bandwidth, packet_rate
 from sdnctl.model.security import Direction
 from sdnctl.model.views import GroupRule, GroupView
-from tests.apps.clouds import Cloud, Guest, Net
+from tests.apps.clouds import Cloud, Guest, Net, Vip
 from tests.apps.lab import Lab
 from tests.apps.packets import arp, broadcast4, to4, to6, v4
 from tests.support.dummy_ovs import DummySwitch
@@ -34,6 +34,7 @@ CLOUD = Cloud(
         Guest(6, GREEN, 2, dhcp=False, qos=QosLimits(dscp=10)),
         Guest(7, GREEN, 1, dhcp=False, qos=QosLimits(from_bandwidth=bandwidth(1000)), filters=None),
     ),
+    vips=(Vip(31, GREEN, 4, v4(200), (1, 3), holder=1),),
     policies=(GroupView(GroupKey(1), tuple(GroupRule(one, 4, None, None, None, keeps=False) for one in Direction)),),
 )
 """Guest 1 and 5 have no limit; 2, 3 and 4 may receive only so much."""
@@ -135,3 +136,20 @@ def test_marks(lab: Lab) -> None:
             assert mark is None or f"set_field:{mark}->ip_dscp" in text or f"load:{mark:#x}->NXM_OF_IP_TOS" in text, (
                 text
             )
+
+
+@pytest.mark.switch
+def test_an_announcement_is_heard_whatever_limits_make_of_it(lab: Lab) -> None:
+    """A member with a limit says that an address is its own now: what goes to the network is a list of its own."""
+    fate = lab.trace(3, arp(3, v4(200), v4(200), op=2))
+    actions = fate.text.partition("Datapath actions: ")[2].splitlines()[0]
+    begin = actions.index("clone(")
+    depth = 0
+    for at in range(begin, len(actions)):
+        depth += {"(": 1, ")": -1}.get(actions[at], 0)
+        if actions[at] == ")" and not depth:
+            break
+    to_network, to_us = actions[begin : at + 1], actions[:begin] + actions[at + 1 :]
+    assert to_network.startswith("clone(meter(")
+    assert fate.punted
+    assert re.fullmatch(r",meter\(\d+\),userspace\(.*\)", to_us), actions
