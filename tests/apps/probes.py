@@ -27,7 +27,7 @@ from sdnctl.model.views import Filtering, Source
 from tests.apps import promise
 from tests.apps.clouds import PATCH, TUNNEL, Cloud, Guest, endpoint
 from tests.apps.mutations import Mutation, overlaps
-from tests.apps.packets import ARP, BROADCAST, ICMP6, IPV4, IPV6, mac
+from tests.apps.packets import ARP, BROADCAST, ICMP6, IPV4, IPV6, NA, NS, RARP, mac
 from tests.apps.simulated import Fate, Simulated
 from tests.apps.traffic import Traffic, possible
 
@@ -241,12 +241,44 @@ class Probes:
                 for other in self.cloud.on(host):
                     for packet in traffic.rightful(guest, 4):
                         yield Probe(host, packet.changed({Field.IN_PORT: other.number}))
+                    yield from self._claims(traffic, host, other, guest)
                     for own in sorted(guest.macs) if other.macs & guest.macs else ():
                         for kind in (IPV4, IPV6, ARP):
                             fields = traffic.everything(guest, self._neighbour(guest), own)
                             made = _packet(fields | {Field.IN_PORT: other.number, Field.ETH_TYPE: kind})
                             if made is not None:
                                 yield Probe(host, made)
+
+    def _claims(self, traffic: Traffic, host: int, guest: Guest, victim: Guest) -> Iterator[Probe]:
+        """One who is himself by MAC, and somebody else by what he says."""
+        if guest == victim:
+            return
+        own = mac(guest.number)
+        rightful = traffic.everything(guest, self._neighbour(guest), own)
+        rightful |= {Field.ICMP6_CODE: 0, Field.IPV6_SRC: link_local(own)}
+        for source in victim.sources:
+            if source.version == 4:
+                yield from self._one(host, rightful, {Field.ETH_TYPE: IPV4, Field.IPV4_SRC: source.address})
+                yield from self._one(host, rightful, {Field.ETH_TYPE: ARP, Field.ARP_SPA: source.address})
+            else:
+                is_nd = {Field.ETH_TYPE: IPV6, Field.IP_PROTO: ICMP6}
+                yield from self._one(host, rightful, {Field.ETH_TYPE: IPV6, Field.IPV6_SRC: source.address})
+                claim = {Field.ICMP6_TYPE: NA, Field.ND_TARGET: source.address}
+                yield from self._one(host, rightful, is_nd | claim)
+                yield from self._one(host, rightful, is_nd | claim | {Field.ND_TLL: source.mac})
+                detects = {Field.ICMP6_TYPE: NS, Field.IPV6_SRC: 0, Field.ND_SLL: 0, Field.ND_TARGET: source.address}
+                yield from self._one(host, rightful, is_nd | detects)
+        for one in sorted(victim.macs):
+            said = {Field.ETH_TYPE: IPV6, Field.IP_PROTO: ICMP6, Field.ICMP6_TYPE: NS, Field.ND_SLL: one}
+            yield from self._one(host, rightful, said)
+            yield from self._one(host, rightful, {Field.ETH_TYPE: ARP, Field.ARP_SHA: one, Field.ARP_SPA: 0})
+            yield from self._one(host, rightful, {Field.ETH_TYPE: RARP, Field.ARP_SHA: one, Field.ARP_OP: 3})
+
+    @staticmethod
+    def _one(host: int, rightful: dict[Field, int], changes: dict[Field, int]) -> Iterator[Probe]:
+        made = _packet(rightful | changes)
+        if made is not None:
+            yield Probe(host, made)
 
     def _aimed(self) -> Iterator[Probe]:
         """For each flow, packets of whoever it is about that have what it tests."""
