@@ -31,6 +31,7 @@ from sdnctl.flows.text import read_match
 SIZE: Final = max(Field) + 1
 """Fields are small numbers, so a packet is a row of values; place 0 is nobody's."""
 
+_ND: Final = (135, 136)
 WITHIN: Final = (
     Field.IN_PORT,
     Field.CONJ_ID,
@@ -85,9 +86,10 @@ class Packet:
         return self.changed(dict.fromkeys(WITHIN, 0))
 
     def fields(self) -> Iterator[tuple[Field, int]]:
-        """Fields that are not 0."""
+        """Fields that are not 0; and code 0 of neighbour discovery, which its other fields need."""
+        is_nd = self.values[Field.ICMP6_TYPE] in _ND
         for field in Field:
-            if self.values[field]:
+            if self.values[field] or (is_nd and field is Field.ICMP6_CODE):
                 yield field, self.values[field]
 
     def match(self) -> Match:

@@ -30,7 +30,7 @@ from sdnctl.flows.fields import Fact, Field
 from sdnctl.flows.flow import Flow
 from sdnctl.flows.match import Match, match_of
 from sdnctl.flows.oxm import Test, test
-from sdnctl.flows.pipeline import Reason, Table, read_cookie
+from sdnctl.flows.pipeline import ENDS, Reason, Table, read_cookie
 from sdnctl.flows.registers import SLOTS
 from tests.apps.clouds import PATCH, TUNNEL
 from tests.apps.packets import mac
@@ -71,6 +71,8 @@ def mutations(switches: Mapping[str, Iterable[Flow]]) -> Iterator[Mutation]:
 def _mutations(host: str, flows: tuple[Flow, ...], seen: Counter[object]) -> Iterator[Mutation]:
     targets = _targets(flows)
     for flow in sorted(flows, key=lambda flow: (flow.table, -flow.priority, not _is_shared(flow))):
+        if flow.table in ENDS:
+            continue  # what comes there is dead, and only counted
         shape = _shape(flow)
         seen[shape] += 1
         if seen[shape] > 1:
@@ -100,13 +102,13 @@ def _shape(flow: Flow) -> object:
 
 
 def _targets(flows: Iterable[Flow]) -> dict[int, int]:
-    """Where each table's flows mostly go on."""
-    found: dict[int, Counter[int]] = {}
+    """The furthest that each table's flows go on to."""
+    found: dict[int, int] = {}
     for flow in flows:
         for action in flow.actions:
-            if isinstance(action, Goto):
-                found.setdefault(flow.table, Counter())[action.table] += 1
-    return {table: counted.most_common(1)[0][0] for table, counted in found.items()}
+            if isinstance(action, Goto) and not flow.drops:
+                found[flow.table] = max(action.table, found.get(flow.table, 0))
+    return found
 
 
 Way = tuple[str, Callable[[], Flow]]
@@ -116,7 +118,8 @@ def _ways(flow: Flow, targets: dict[int, int]) -> Iterator[Way]:
     yield from _matches(flow)
     yield "comes first", lambda: _with(flow, priority=FIRST_OF_ALL)
     yield "comes last", lambda: _with(flow, priority=1)
-    if not flow.actions:
+    if flow.drops:
+        # Its actions only count it.
         beyond = targets.get(flow.table, Table.OUTPUT)
         yield "lets pass", lambda: _with(flow, actions=(Goto(beyond),), cookie=flow.cookie & ~(0xFF << 32))
         return
@@ -212,7 +215,7 @@ def _others(flow: Flow, action: Action) -> Iterator[tuple[str, Callable[[], tupl
 
 def _wrong_tables(after: int, right: int) -> Iterator[Table]:
     """The next table, the one that trusts what comes there, and the last one."""
-    tables = list(Table)
+    tables = [one for one in Table if one not in ENDS]
     at = tables.index(Table(right))
     for table in dict.fromkeys((tables[min(at + 1, len(tables) - 1)], Table.SWITCHING, Table.OUTPUT)):
         if table > after and table != right:

@@ -23,11 +23,11 @@ from sdnctl.flows.simulate import Tables
 from sdnctl.model.addresses import link_local
 from sdnctl.model.network import NetworkType
 from sdnctl.model.security import Direction
-from sdnctl.model.views import Filtering
+from sdnctl.model.views import Filtering, Source
 from tests.apps import promise
 from tests.apps.clouds import PATCH, TUNNEL, Cloud, Guest, endpoint
 from tests.apps.mutations import Mutation, overlaps
-from tests.apps.packets import BROADCAST, ICMP6, IPV4, IPV6, mac
+from tests.apps.packets import ARP, BROADCAST, ICMP6, IPV4, IPV6, NA, NS, RARP, mac
 from tests.apps.simulated import Fate, Simulated
 from tests.apps.traffic import Traffic, possible
 
@@ -39,7 +39,7 @@ UNREACHED = "nothing ever comes there"
 SAME_WAYS = "no packet meets another flow"
 AIMED = 4
 """Packets aimed at each flow."""
-ENOUGH = 60
+ENOUGH = 40
 """So many packets that are treated rightly by a broken flow, and it counts as not noticed."""
 
 
@@ -85,7 +85,28 @@ def badly_said(cloud: Cloud, guest: Guest | None, packet: Packet, fate: Fate) ->
         told = promise.answered(cloud, guest, packet)
         if [one.on_the_wire() for one in fate.answers] != [told]:
             return f"{packet!r}: is answered {fate.answers} and not {told}"
+    if wrong := badly_tracked(cloud, packet, fate):
+        return wrong
     return "" if fate.punts <= 1 else f"{packet!r}: is punted {fate.punts} times"
+
+
+def badly_tracked(cloud: Cloud, packet: Packet, fate: Fate) -> str:
+    """What was asked of a tracker in the zone of a port that it is not about, or was not asked at all."""
+    is_ip = packet[Field.ETH_TYPE] in (IPV4, IPV6)
+    hosts = {one.number: str(one.host) for one in cloud.guests if one.filtering is Filtering.STATEFUL and is_ip}
+    zones = {
+        (visit.host, zone)
+        for visit in fate.journey.visits
+        for zone, _ in (visit.outcome.tracked if visit.outcome else ())
+    }
+    for host, zone in zones:
+        if hosts.get(zone) != host:
+            return f"{packet!r}: tracked in zone {zone} of host {host}"
+    for number, _ in fate.copies:
+        is_own = promise.is_own_business(Direction.INGRESS, packet)
+        if number in hosts and (hosts[number], number) not in zones and not is_own:
+            return f"{packet!r}: not tracked in the zone of {number}"
+    return ""
 
 
 @dataclass(frozen=True)
@@ -218,8 +239,46 @@ class Probes:
             traffic = Traffic(self.cloud, host, self._random)
             for guest in self.cloud.on(host):
                 for other in self.cloud.on(host):
-                    for packet in traffic.rightful(guest, 8):
+                    for packet in traffic.rightful(guest, 4):
                         yield Probe(host, packet.changed({Field.IN_PORT: other.number}))
+                    yield from self._claims(traffic, host, other, guest)
+                    for own in sorted(guest.macs) if other.macs & guest.macs else ():
+                        for kind in (IPV4, IPV6, ARP):
+                            fields = traffic.everything(guest, self._neighbour(guest), own)
+                            made = _packet(fields | {Field.IN_PORT: other.number, Field.ETH_TYPE: kind})
+                            if made is not None:
+                                yield Probe(host, made)
+
+    def _claims(self, traffic: Traffic, host: int, guest: Guest, victim: Guest) -> Iterator[Probe]:
+        """One who is himself by MAC, and somebody else by what he says."""
+        if guest == victim:
+            return
+        own = mac(guest.number)
+        rightful = traffic.everything(guest, self._neighbour(guest), own)
+        rightful |= {Field.ICMP6_CODE: 0, Field.IPV6_SRC: link_local(own)}
+        for source in victim.sources:
+            if source.version == 4:
+                yield from self._one(host, rightful, {Field.ETH_TYPE: IPV4, Field.IPV4_SRC: source.address})
+                yield from self._one(host, rightful, {Field.ETH_TYPE: ARP, Field.ARP_SPA: source.address})
+            else:
+                is_nd = {Field.ETH_TYPE: IPV6, Field.IP_PROTO: ICMP6}
+                yield from self._one(host, rightful, {Field.ETH_TYPE: IPV6, Field.IPV6_SRC: source.address})
+                claim = {Field.ICMP6_TYPE: NA, Field.ND_TARGET: source.address}
+                yield from self._one(host, rightful, is_nd | claim)
+                yield from self._one(host, rightful, is_nd | claim | {Field.ND_TLL: source.mac})
+                detects = {Field.ICMP6_TYPE: NS, Field.IPV6_SRC: 0, Field.ND_SLL: 0, Field.ND_TARGET: source.address}
+                yield from self._one(host, rightful, is_nd | detects)
+        for one in sorted(victim.macs):
+            said = {Field.ETH_TYPE: IPV6, Field.IP_PROTO: ICMP6, Field.ICMP6_TYPE: NS, Field.ND_SLL: one}
+            yield from self._one(host, rightful, said)
+            yield from self._one(host, rightful, {Field.ETH_TYPE: ARP, Field.ARP_SHA: one, Field.ARP_SPA: 0})
+            yield from self._one(host, rightful, {Field.ETH_TYPE: RARP, Field.ARP_SHA: one, Field.ARP_OP: 3})
+
+    @staticmethod
+    def _one(host: int, rightful: dict[Field, int], changes: dict[Field, int]) -> Iterator[Probe]:
+        made = _packet(rightful | changes)
+        if made is not None:
+            yield Probe(host, made)
 
     def _aimed(self) -> Iterator[Probe]:
         """For each flow, packets of whoever it is about that have what it tests."""
@@ -227,8 +286,10 @@ class Probes:
             traffic = Traffic(self.cloud, host, self._random)
             for flow in self.simulated.by_host[str(host)].flows:
                 is_guarding = Table.FROM_STATE <= flow.table <= Table.FROM_VERDICT or flow.table >= Table.TO_STATE
-                for _ in range(AIMED * (1 + is_guarding)):
-                    sender, receiver = self._ends(host, flow, is_guarding=is_guarding)
+                ends = [self._ends(host, flow, is_guarding=is_guarding) for _ in range(AIMED * (1 + is_guarding))]
+                if flow.table < Table.FROM_STATE and flow.match.get(FROM_PORT.field) is None:
+                    ends = [(one, self._neighbour(one)) for one in self.cloud.on(host)]
+                for sender, receiver in ends:
                     yield from self._aim(traffic, flow, sender, receiver, is_guarding=is_guarding)
 
     def _ends(self, host: int, flow: Flow, *, is_guarding: bool) -> tuple[Guest, Guest]:
@@ -238,8 +299,11 @@ class Probes:
         if is_guarding:
             about = [one for one in about if one.filtering] or about
         end = random.choice([one for one in about if one.host == host] or about)
-        other = random.choice([one for one in self.cloud.guests if one.net == end.net])
+        other = self._neighbour(end)
         return (other, end) if flow.table >= Table.SWITCHING else (end, other)
+
+    def _neighbour(self, guest: Guest) -> Guest:
+        return self._random.choice([one for one in self.cloud.guests if one.net == guest.net])
 
     def _aim(
         self, traffic: Traffic, flow: Flow, sender: Guest, receiver: Guest, *, is_guarding: bool
@@ -255,6 +319,8 @@ class Probes:
         if packet is None:
             return
         yield Probe(sender.host, packet)
+        if any(isinstance(one, Conjunction) for one in flow.actions):
+            yield from (Probe(sender.host, one) for one in self._beside(flow, packet))
         if is_guarding:
             state = tests[Field.CT_STATE].value & ~TRK_FLAG if Field.CT_STATE in tests else 0
             mark = tests[Field.CT_MARK].value if Field.CT_MARK in tests else random.choice(MARKS)
@@ -296,15 +362,25 @@ class Probes:
         for (_, flow), numbers in tuple(self._by_flow.items()):
             hits = [self.probes[number] for number in tuple(numbers)[:40]]
             for probe in [one for one in hits if isinstance(one, Probe)][:2]:
-                for one in flow.match.tests:
-                    if one.field in WITHIN:
-                        continue
-                    for bit in {one.mask & -one.mask, 1 << one.mask.bit_length() - 1}:
-                        fields = dict(probe.packet.fields())
-                        fields[one.field] = probe.packet[one.field] ^ bit
-                        made = _packet(fields)
-                        if made is not None:
-                            yield replace(probe, packet=made)
+                yield from (replace(probe, packet=one) for one in self._beside(flow, probe.packet))
+
+    def _beside(self, flow: Flow, packet: Packet) -> Iterator[Packet]:
+        """The packet with one bit of what the flow tests turned, or with another MAC of its sender's."""
+        sender = next((one for one in self.cloud.guests if one.number == packet[Field.IN_PORT]), None)
+        for one in flow.match.tests:
+            if one.field in WITHIN:
+                continue
+            values = {packet[one.field] ^ one.mask & -one.mask, packet[one.field] ^ 1 << one.mask.bit_length() - 1}
+            if one.field.bits == 48 and sender is not None:
+                values |= sender.macs
+            for value in sorted(values - {packet[one.field]}):
+                changes = [{one.field: value}]
+                if one.field is Field.ETH_SRC and sender is not None:
+                    changes += ({one.field: value, **_from(source)} for source in sender.sources if source.mac == value)
+                for change in changes:
+                    made = _packet(dict(packet.fields()) | change)
+                    if made is not None:
+                        yield made
 
     # --- what they notice ---------------------------------------------------------------------------------------
 
@@ -339,7 +415,7 @@ class Probes:
         return any(
             low <= one.priority <= high
             and one.table == flow.table
-            and one is not flow
+            and one != flow
             and one.actions != flow.actions
             and overlaps(one.match, flow.match)
             for one in self.simulated.by_host[mutation.host].flows
@@ -354,13 +430,15 @@ class Probes:
     def _concerned(self, mutation: Mutation, tables: Tables) -> list[int]:
         """Probes that meet another flow now, or the same one with other actions; few of very many."""
         flow, broken = mutation.flow, mutation.broken
-        found = dict(self._by_flow.get((mutation.host, flow), {}))
+        found: dict[int, None] = {}
         joins = any(isinstance(one, Conjunction) for one in flow.actions)
         at = self._by_table.get((mutation.host, int(flow.table)), {})
-        for (packet, hit), numbers in at.items() if broken is not None or joins else ():
+        for (packet, hit), numbers in at.items():
             is_near = joins or (broken is not None and _outdoes(broken, hit) and _fits(broken, packet))
-            if is_near and hit is not flow and tables.lookup(flow.table, packet) is not hit:
-                found |= numbers
+            if hit == flow or is_near:
+                now = tables.lookup(flow.table, packet)
+                if (now and now.actions) != (hit and hit.actions):
+                    found |= numbers
         numbers = sorted(found, reverse=True)  # near misses and aimed ones first
         conversations = [one for one in numbers if isinstance(self.probes[one], Conversation)]
         rest = numbers[ENOUGH:]
@@ -396,6 +474,10 @@ def services(sender: Guest, receiver: Guest) -> Iterator[Packet]:
             echo = {Field.IP_PROTO: ICMP6, Field.ICMP6_TYPE: 128}
         for what in (*asks, echo):
             yield Packet.of(frame | said | what)
+
+
+def _from(source: Source) -> dict[Field, int]:
+    return {Field.IPV4_SRC if source.version == 4 else Field.IPV6_SRC: source.address}
 
 
 def _outdoes(flow: Flow, hit: Flow | None) -> bool:

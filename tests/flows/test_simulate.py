@@ -35,6 +35,7 @@ from sdnctl.flows.registers import NETWORK
 from sdnctl.flows.simulate import Tables
 
 PACKET = read_packet("in_port=1,tcp,nw_src=10.0.0.1,nw_dst=10.0.0.2,tcp_src=4000,tcp_dst=80")
+SOLICITATION = "in_port=1,icmp6,icmp_type=135,icmp_code=0,nd_target=fe80::1,nd_sll=52:54:00:00:00:01"
 ANSWER = read_packet("in_port=2,tcp,nw_src=10.0.0.2,nw_dst=10.0.0.1,tcp_src=80,tcp_dst=4000")
 OWNER = Owner(App.PIPELINE, Kind.HOST, 1)
 
@@ -59,7 +60,12 @@ def test_every_field_has_a_place() -> None:
 
 
 def test_packet_reads_what_it_writes() -> None:
-    for packet in (PACKET, ANSWER, read_packet("in_port=1,dl_vlan=5,arp,arp_op=2,arp_spa=10.0.0.1")):
+    for packet in (
+        PACKET,
+        ANSWER,
+        read_packet(SOLICITATION),
+        read_packet("in_port=1,dl_vlan=5,arp,arp_op=2,arp_spa=10.0.0.1"),
+    ):
         assert read_packet(packet.text()) == packet
 
 
