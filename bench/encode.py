@@ -96,7 +96,7 @@ def typical(number: int) -> list[Flow]:
 
 def of_apps(number: int) -> list[Flow]:
     """All flows of a local port and of a port elsewhere, with an IPv4 and an IPv6 address each."""
-    mac, local, ofport = MAC + number, LINK_LOCAL | number, Ofport(number % 60000 + 1)
+    mac, local, ofport = MAC + number, LINK_LOCAL | number, Ofport(number % 30000 + 1)
     sources = (Source(mac, 4, number, HOST), Source(mac, 6, local, (1 << 128) - 1))
     port = LocalPort(PortKey(number), NetworkKey(7), ofport, mac, sources, ALL, dhcp=True)
     key = PortKey(number + (1 << 31))

@@ -3,7 +3,7 @@
 
     store.changes() --> World --> HostTask per host --> Connection        (OpenFlow, one per host)
                           ^                                |
-    HostLink (OVSDB) -----+ facts          packet-in ------+--> apps.dhcp --> packet-out
+    HostLink (OVSDB) -----+ facts          packet-in ------+--> the app whose flow punted it
 
 A connection is a host's when it has the datapath id that the host's OVSDB names *and* repeats the serial number that
 sdnctl keeps there. Anybody who can reach the listener can claim a datapath id; only the real bridge knows the serial.

@@ -254,13 +254,17 @@ def test_a_client_that_hangs_up(server: Server) -> None:
         assert other.answer()[0] == 200
 
 
-def test_hundreds_of_clients_at_once(server: Server) -> None:
+def test_hundreds_of_clients_at_once(repository: FakeRepository) -> None:
+    """With the time to wait that clients have by default: the last one connects long before it is its turn."""
+    server = Server(Application(repository, nobody_asked()), "127.0.0.1", 0)
+    server.start()
     clients = [Connection(server) for _ in range(200)]
     for client in clients:
         client.send(post(NETWORK))
     assert [client.answer()[0] for client in clients] == [201] * 200
     for client in clients:
         client.close()
+    server.stop()
 
 
 # ---------------------------------------------------------------------------------------------------------------- stop

@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterable
 from typing import Any, Final, Self, TypeVar
 
+from sdnctl.apps.statistics import LEARNED
+from sdnctl.flows.pipeline import ENDS
 from topologies import Guest, Host, Lab, Machine, Vm, frames
 from topologies.controller import Controller, Json
 from topologies.forgeries import VACANT
@@ -15,6 +18,7 @@ from topologies.forgeries import VACANT
 T = TypeVar("T")
 
 PATIENCE_S: Final = 20.0
+_LEARNED: Final = re.compile(rf"table=({'|'.join(str(int(table)) for table in ENDS)}), priority={LEARNED},")
 
 
 class Ears:
@@ -30,7 +34,7 @@ class Ears:
         for sniffer in self._sniffers.values():
             sniffer.__exit__()
 
-    def wait(self, machine: Machine, mark: str, count: int = 1, timeout_s: float = 3.0) -> int:
+    def wait(self, machine: Machine, mark: str, count: int = 1, timeout_s: float = 10.0) -> int:
         """How many frames with the marker came to `machine`: as soon as there are `count`, else after a while."""
         return self._sniffers[machine.name].wait_for(mark, count, timeout_s)
 
@@ -105,8 +109,8 @@ def configure(guest: Guest, port: Json, network: Json) -> None:
 
 
 def flow_texts(controller: Controller, host: Host) -> set[str]:
-    """The flows of a host, as they are installed."""
-    return {str(flow["flow"]) for flow in controller.flows(host)}
+    """The flows of a host, as they are installed; but those that Open vSwitch makes and forgets by itself."""
+    return {text for flow in controller.flows(host) if not _LEARNED.search(text := str(flow["flow"]))}
 
 
 def is_whole(controller: Controller) -> None:
