@@ -127,9 +127,10 @@ class SecurityEvents:
 
     def forget_port(self, port_id: str) -> None:
         """The port is deleted: its events have ended."""
+        for key in [one for one in self._words if one[0] == port_id]:
+            del self._words[key]
         for key in [one for one in self._last if one[0] == port_id]:
             event = self._last.pop(key)
-            self._words.pop(key, None)
             if self._active.pop(key, None) is not None:
                 self._changed[event.id] = replace(event, active=False)
 

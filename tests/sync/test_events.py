@@ -147,6 +147,16 @@ def test_what_the_database_does_not_take_is_written_later(store: Store) -> None:
     assert store.told == [("foreign_arp", 9, True)]
 
 
+def test_what_a_deleted_port_was_shown_with_is_forgotten(store: Store) -> None:
+    """Also when nothing of it was counted yet."""
+    events = events_on(store)
+    events.sampled(PORT, ARP, arp(1, v4(12), v4(1)))
+    events.forget_port("p1")
+    events.counted(PORT, "h1", ARP, 1, 1.0)
+    events.tick(WRITE_S)
+    assert [one.text for one in store.events.values()] == [ARP.text]
+
+
 def test_the_port_is_deleted(store: Store) -> None:
     events = events_on(store)
     events.counted(PORT, "h1", ARP, 5, 1.0)
