@@ -8,8 +8,7 @@ answers to writes and the journal's differences all come from here, so they cann
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -80,25 +79,9 @@ def is_service(ctx: Context) -> bool:
     return "service" in ctx.roles
 
 
-def load_list(text: str) -> list[Any]:
-    """A JSON list in a column, where "" is the empty one."""
-    return json.loads(text) if text else []
-
-
-def load_dict(text: str) -> dict[str, Any]:
-    """A JSON object in a column, where "" is the empty one."""
-    return json.loads(text) if text else {}
-
-
-def dump(value: Sequence[object] | Mapping[str, object]) -> str:
-    """The text of a column for a JSON list or object."""
-    return json.dumps(value, separators=(",", ":")) if value else ""
-
-
-def security_filters(*, enabled: bool, off: str) -> dict[str, bool]:
+def security_filters(*, enabled: bool, off: Collection[object]) -> dict[str, bool]:
     """Which filters there are: none without port security, whatever the choice among them."""
-    absent = load_list(off)
-    return {name: enabled and name not in absent for name in FILTERS}
+    return {name: enabled and name not in off for name in FILTERS}
 
 
 # ----------------------------------------------------------------------------------------------------------- networks
@@ -153,9 +136,9 @@ def _networks(connection: Connection, rows: Rows, _settings: Settings) -> list[O
             "provider:physical_network": row.physical_network,
             "provider:segmentation_id": row.segmentation_id,
             "availability_zones": [],
-            "availability_zone_hints": load_list(row.availability_zone_hints),
+            "availability_zone_hints": row.availability_zone_hints,
             "description": row.description,
-            "tags": load_list(row.tags),
+            "tags": row.tags,
             "created_at": row.created_at,
             "updated_at": row.updated_at,
             "revision_number": row.revision_number,
@@ -210,16 +193,16 @@ def _subnets(_connection: Connection, rows: Rows, _settings: Settings) -> list[O
             "ip_version": row.ip_version,
             "cidr": row.cidr,
             "gateway_ip": row.gateway_ip,
-            "allocation_pools": load_list(row.allocation_pools),
+            "allocation_pools": row.allocation_pools,
             "enable_dhcp": row.enable_dhcp,
-            "dns_nameservers": load_list(row.dns_nameservers),
-            "host_routes": load_list(row.host_routes),
-            "service_types": load_list(row.service_types),
+            "dns_nameservers": row.dns_nameservers,
+            "host_routes": row.host_routes,
+            "service_types": row.service_types,
             "ipv6_ra_mode": row.ipv6_ra_mode,
             "ipv6_address_mode": row.ipv6_address_mode,
             "subnetpool_id": None,
             "description": row.description,
-            "tags": load_list(row.tags),
+            "tags": row.tags,
             "created_at": row.created_at,
             "updated_at": row.updated_at,
             "revision_number": row.revision_number,
@@ -249,11 +232,11 @@ def _port_seen(project_id: str) -> ColumnElement[bool]:
     return or_(_port.project_id == project_id, _port.network_id.in_(own_networks))
 
 
-def dns_assignment(row: Row[Any], fixed_ips: list[dict[str, str]], settings: Settings) -> list[dict[str, str]]:
+def dns_assignment(row: Row[Any], settings: Settings) -> list[dict[str, str]]:
     """The names DNS has for a port's addresses."""
     domain = (row.dns_domain or row.network_dns_domain or settings.dns_domain).rstrip(".")
     answer = []
-    for fixed in fixed_ips:
+    for fixed in row.fixed_ips:
         address = fixed["ip_address"]
         hostname = row.dns_name or "host-" + address.replace(".", "-").replace(":", "-")
         fqdn = hostname if hostname.endswith(".") else f"{hostname}.{domain}."
@@ -270,7 +253,7 @@ def _binding(row: Row[Any]) -> tuple[str, dict[str, object]]:
     if row.network_type == "vxlan":
         is_reachable = row.host_tunnel_ip is not None
     else:
-        is_reachable = row.network_physical_network in load_dict(row.host_bridge_mappings)
+        is_reachable = row.network_physical_network in row.host_bridge_mappings
     if not is_reachable:
         return "binding_failed", {}
     return "ovs", {
@@ -287,7 +270,6 @@ def _binding(row: Row[Any]) -> tuple[str, dict[str, object]]:
 def _ports(_connection: Connection, rows: Rows, settings: Settings) -> list[Object]:
     objects: list[Object] = []
     for row in rows:
-        fixed_ips = load_list(row.fixed_ips)
         vif_type, vif_details = _binding(row)
         objects.append(
             {
@@ -297,7 +279,7 @@ def _ports(_connection: Connection, rows: Rows, settings: Settings) -> list[Obje
                 "tenant_id": row.project_id,
                 "network_id": row.network_id,
                 "mac_address": row.mac_address,
-                "fixed_ips": fixed_ips,
+                "fixed_ips": row.fixed_ips,
                 "admin_state_up": row.admin_state_up,
                 "status": row.status,
                 "device_id": row.device_id,
@@ -305,19 +287,19 @@ def _ports(_connection: Connection, rows: Rows, settings: Settings) -> list[Obje
                 "port_security_enabled": row.port_security_enabled,
                 "security_filters": security_filters(enabled=row.port_security_enabled, off=row.filters_off),
                 "is_service_port": row.is_service_port,
-                "allowed_address_pairs": load_list(row.allowed_address_pairs),
-                "extra_dhcp_opts": load_list(row.extra_dhcp_opts),
-                "security_groups": load_list(row.security_groups),
+                "allowed_address_pairs": row.allowed_address_pairs,
+                "extra_dhcp_opts": row.extra_dhcp_opts,
+                "security_groups": row.security_groups,
                 "qos_policy_id": row.qos_policy_id,
                 "qos_network_policy_id": None
                 if row.device_owner.startswith(NETWORK_OWNERS)
                 else row.network_qos_policy_id,
                 "dns_name": row.dns_name,
                 "dns_domain": row.dns_domain,
-                "dns_assignment": dns_assignment(row, fixed_ips, settings),
+                "dns_assignment": dns_assignment(row, settings),
                 "binding:host_id": row.binding_host,
                 "binding:vnic_type": row.vnic_type,
-                "binding:profile": load_dict(row.binding_profile),
+                "binding:profile": row.binding_profile,
                 "binding:vif_type": vif_type,
                 "binding:vif_details": vif_details,
                 "bound_host": row.bound_host,
@@ -325,7 +307,7 @@ def _ports(_connection: Connection, rows: Rows, settings: Settings) -> list[Obje
                 if row.plug_host
                 else None,
                 "description": row.description,
-                "tags": load_list(row.tags),
+                "tags": row.tags,
                 "created_at": row.created_at,
                 "updated_at": row.updated_at,
                 "revision_number": row.revision_number,
@@ -383,7 +365,7 @@ def _groups(connection: Connection, rows: Rows, _settings: Settings) -> list[Obj
             "stateful": row.stateful,
             "security_group_rules": rules[row.id],
             "description": row.description,
-            "tags": load_list(row.tags),
+            "tags": row.tags,
             "created_at": row.created_at,
             "updated_at": row.updated_at,
             "revision_number": row.revision_number,
@@ -444,7 +426,7 @@ def _address_groups(_connection: Connection, rows: Rows, _settings: Settings) ->
             "name": row.name,
             "project_id": row.project_id,
             "tenant_id": row.project_id,
-            "addresses": load_list(row.addresses),
+            "addresses": row.addresses,
             "description": row.description,
             "created_at": row.created_at,
             "updated_at": row.updated_at,
@@ -495,7 +477,7 @@ def _policies(connection: Connection, rows: Rows, _settings: Settings) -> list[O
             "is_default": row.is_default,
             "rules": rules[row.id],
             "description": row.description,
-            "tags": load_list(row.tags),
+            "tags": row.tags,
             "created_at": row.created_at,
             "updated_at": row.updated_at,
             "revision_number": row.revision_number,
@@ -572,13 +554,13 @@ def _ip_groups(_connection: Connection, rows: Rows, _settings: Settings) -> list
             "tenant_id": row.project_id,
             "network_id": row.network_id,
             "ip_address": row.ip_address,
-            "port_ids": load_list(row.port_ids),
+            "port_ids": row.port_ids,
             "active": row.active,
             "vrrp": row.vrrp,
             "holder": row.holder,
             "virtual_mac": row.virtual_mac,
             "description": row.description,
-            "tags": load_list(row.tags),
+            "tags": row.tags,
             "created_at": row.created_at,
             "updated_at": row.updated_at,
             "revision_number": row.revision_number,
@@ -608,12 +590,12 @@ def _hosts(_connection: Connection, rows: Rows, _settings: Settings) -> list[Obj
             "ovsdb": row.ovsdb,
             "bridge": row.bridge,
             "tunnel_ip": row.tunnel_ip,
-            "bridge_mappings": load_dict(row.bridge_mappings),
+            "bridge_mappings": row.bridge_mappings,
             "datapath_type": row.datapath_type,
             "gateway": row.gateway,
-            "controllers": load_list(row.controllers),
+            "controllers": row.controllers,
             "description": row.description,
-            "tags": load_list(row.tags),
+            "tags": row.tags,
             "created_at": row.created_at,
             "updated_at": row.updated_at,
             "revision_number": row.revision_number,
@@ -639,7 +621,7 @@ def _projects(_connection: Connection, rows: Rows, _settings: Settings) -> list[
             "name": row.name,
             "enabled": row.enabled,
             "description": row.description,
-            "tags": load_list(row.tags),
+            "tags": row.tags,
             "created_at": row.created_at,
             "updated_at": row.updated_at,
             "revision_number": row.revision_number,
@@ -665,10 +647,10 @@ def _tokens(_connection: Connection, rows: Rows, _settings: Settings) -> list[Ob
             "name": row.name,
             "project_id": row.project_id,
             "tenant_id": row.project_id,
-            "roles": load_list(row.roles),
+            "roles": row.roles,
             "expires_at": row.expires_at,
             "description": row.description,
-            "tags": load_list(row.tags),
+            "tags": row.tags,
             "created_at": row.created_at,
             "updated_at": row.updated_at,
             "revision_number": row.revision_number,
