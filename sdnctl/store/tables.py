@@ -19,6 +19,7 @@ A change here needs a migration; a test compares the two.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -68,8 +69,9 @@ class Json(TypeDecorator[Any]):
     def process_bind_param(self, value: object, dialect: Dialect) -> str:
         return json.dumps(value, separators=(",", ":")) if value else ""
 
-    def process_result_value(self, value: str | None, dialect: Dialect) -> Any:
-        return json.loads(value) if value else self.empty()
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[str | None], Any]:
+        empty = self.empty
+        return lambda value: json.loads(value) if value else empty()
 
     def coerce_compared_value(self, op: OperatorType | None, value: object) -> TypeEngine[Any]:
         return Text() if isinstance(value, str) else super().coerce_compared_value(op, value)
