@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -43,6 +44,7 @@ from sdnctl.sync.host import HostTask, State
 from sdnctl.sync.observed import Observed
 from sdnctl.sync.statistics import Statistics
 from sdnctl.sync.status import StatusRecorder
+from sdnctl.sync.tables import Delta, Tables
 from sdnctl.sync.world import World
 
 FOLLOW_S: Final = 1.0
@@ -93,6 +95,7 @@ class Meters(Protocol):
     def packet_in(self, kind: str) -> None: ...
     def dhcp_answer(self, kind: str) -> None: ...
     def port_dropped(self, project: str, reason: str, packets: int) -> None: ...
+    def limit_dropped(self, project: str, direction: str, limit: str, packets: int, octets: int) -> None: ...
     def bundle_refused(self, host: str) -> None: ...
     def forget_host(self, host: str) -> None: ...
 
@@ -483,6 +486,11 @@ class Fabric:
             # A restart of ours writes nothing to a host that is right.
             if known is not None and (is_new or not known.installed) and known.installed != str(revision):
                 self._installed.setdefault(binding.host_id, {})[interface] = revision
+
+    def changing_meters(
+        self, host_id: str, connection: host_task.Connection, tables: Tables, delta: Delta
+    ) -> AbstractContextManager[None]:
+        return self.statistics.limits.changing(host_id, connection, tables, delta)
 
     def bundle_applied(self, host: str, seconds: float, put: int, removed: int) -> None:
         self._meters.bundle_applied(host, seconds, put, removed)

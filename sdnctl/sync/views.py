@@ -17,7 +17,7 @@ from sdnctl.model.ids import GroupKey, Ofport
 from sdnctl.model.ip_group import IpGroup
 from sdnctl.model.network import Network, NetworkType
 from sdnctl.model.port import DHCP_OWNER, NETWORK_OWNERS, Port
-from sdnctl.model.qos import UNLIMITED, QosLimits
+from sdnctl.model.qos import UNLIMITED, QosLimits, QosPolicy
 from sdnctl.model.security import AddressGroup, Established, SecurityGroup
 from sdnctl.model.views import (
     Announcer,
@@ -240,13 +240,17 @@ def _filtered(cloud: Cloud, host_id: str, ofports: Iterable[Ofport]) -> Iterator
             yield Filtered(ofport, cloud.ports[port_id].key, filtering)
 
 
-def _limits(cloud: Cloud, port_id: str) -> QosLimits:
-    """What a port is held to: by its own policy, or else by its network's, unless it is the network's itself."""
+def policy_of(cloud: Cloud, port_id: str) -> QosPolicy | None:
+    """What a port is held to: its own policy, or else its network's, unless it is the network's itself."""
     port = cloud.ports[port_id]
     policy_id = port.qos_policy_id
     if policy_id is None and not port.device_owner.startswith(NETWORK_OWNERS):
         policy_id = cloud.networks[port.network_id].qos_policy_id
-    policy = cloud.qos_policies.get(policy_id) if policy_id else None
+    return cloud.qos_policies.get(policy_id) if policy_id else None
+
+
+def _limits(cloud: Cloud, port_id: str) -> QosLimits:
+    policy = policy_of(cloud, port_id)
     return policy.limits if policy else UNLIMITED
 
 
