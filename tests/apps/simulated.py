@@ -20,6 +20,7 @@ from sdnctl.flows.flow import Flow
 from sdnctl.flows.journey import Journey, Onward, Visit, across, follow, through_tunnel
 from sdnctl.flows.packet import Packet
 from sdnctl.flows.pipeline import ENDS, Reason, Table
+from sdnctl.flows.registers import DROP_SIDE, TO_PORT
 from sdnctl.flows.simulate import Sent, Tables
 from tests.apps.clouds import PATCH, TUNNEL, Cloud, endpoint, flows_of
 from tests.apps.promise import Promise
@@ -33,16 +34,25 @@ class Fate:
     copies: tuple[tuple[int, Packet], ...]
     """Guests it came out at, with what it looked like."""
     outside: tuple[Packet, ...]
+    tunnelled: tuple[int, ...]
+    """Hosts that it was sent to by tunnel."""
     answers: tuple[Packet, ...]
     """What went back to who sent it."""
     punts: int
     stray: tuple[tuple[int, Packet], ...]
     """What left by a port that is nobody's, or into a tunnel that ends nowhere."""
+    blamed: int
+    """How often it is counted as dropped for who sent it."""
+    reported: int
+    """How often it is shown to the controller as forged."""
+    refused: tuple[int, ...]
+    """For whom else it is counted as dropped."""
 
     @property
     def promise(self) -> Promise:
         guests = tuple(sorted(number for number, _ in self.copies))
-        return Promise(guests, bool(self.outside), bool(self.answers), bool(self.punts))
+        others = bool(self.answers), bool(self.punts), bool(self.blamed), bool(self.reported)
+        return Promise(guests, bool(self.outside), tuple(sorted(self.tunnelled)), *others, tuple(sorted(self.refused)))
 
     @property
     def drops(self) -> list[tuple[str, Table, Reason]]:
@@ -128,12 +138,14 @@ class Simulated:
 
     def _fate(self, journey: Journey) -> Fate:
         hosts = {one.number: str(one.host) for one in self.cloud.guests}
-        endpoints = {endpoint(one) for one in self.cloud.hosts}
+        endpoints = {endpoint(one): str(one) for one in self.cloud.hosts}
         copies: list[tuple[int, Packet]] = []
         outside: list[Packet] = []
+        tunnelled: list[int] = []
         answers: list[Packet] = []
         stray: list[tuple[int, Packet]] = []
-        punts = 0
+        refused: list[int] = []
+        punts = blamed = reported = 0
         for visit, sent in _sent(journey):
             if sent.ofport == visit.packet[Field.IN_PORT]:
                 answers.append(sent.packet)
@@ -141,13 +153,27 @@ class Simulated:
                 outside.append(sent.packet)
             elif hosts.get(sent.ofport) == visit.host:
                 copies.append((sent.ofport, sent.packet))
-            elif sent.ofport != TUNNEL or sent.packet[Field.TUN_DST] not in endpoints - {endpoint(int(visit.host))}:
+            elif (
+                sent.ofport == TUNNEL and (other := endpoints.get(sent.packet[Field.TUN_DST], visit.host)) != visit.host
+            ):
+                tunnelled.append(int(other))
+            else:
                 stray.append((sent.ofport, sent.packet))
         for visit in journey.visits:
             outcome = visit.outcome
-            # Samples of what is dropped are no answer to anything.
-            punts += sum(outcome.steps[one.step].table not in ENDS for one in outcome.punts) if outcome else 0
-        return Fate(journey, tuple(copies), tuple(outside), tuple(answers), punts, tuple(stray))
+            is_sent_here = hosts.get(visit.packet[Field.IN_PORT]) == visit.host
+            for punt in outcome.punts if outcome else ():
+                if outcome.steps[punt.step].table == Table.SAMPLED:
+                    reported += is_sent_here
+                elif outcome.steps[punt.step].table not in ENDS:
+                    punts += 1
+            for step in outcome.steps if outcome else ():
+                if step.table == Table.DROPPED and step.packet[DROP_SIDE.field] & DROP_SIDE.mask:
+                    refused.append(step.packet[TO_PORT.field])
+                elif is_sent_here:
+                    blamed += step.table == Table.DROPPED
+        outcomes = punts, tuple(stray), blamed, reported, tuple(refused)
+        return Fate(journey, tuple(copies), tuple(outside), tuple(tunnelled), tuple(answers), *outcomes)
 
 
 def _sent(journey: Journey) -> Iterator[tuple[Visit, Sent]]:

@@ -95,11 +95,14 @@ class Traffic:
             fields = self._rightful(sender, self.random.choice(self._beside(sender)))
             yield Packet.of(possible({Field.IN_PORT: sender.number, **fields}))
 
-    def everything(self, sender: Guest, receiver: Guest, own: int) -> Fields:
-        """Rightful values of the MAC `own` for all fields at once, of which a packet has what goes with its types."""
+    def everything(self, sender: Guest, receiver: Guest, own: int, kind: int | None = None) -> Fields:
+        """Rightful values of the MAC `own` for all fields at once, of which a packet has what goes with its types.
+
+        `kind` is the type of ICMPv6.
+        """
         random = self.random
         theirs = random.choice(sorted(receiver.macs))
-        kind = random.choice((NS, NA))
+        kind = kind or random.choice((NS, NA))
         own6 = random.choice([one.address for one in sender.sources if one.version == 6 and one.mac == own] or [0])
         their6 = random.choice((*receiver.addresses6, link_local(theirs)))
         own4 = random.choice([one.address for one in sender.sources if one.version == 4 and one.mac == own] or [0])
@@ -113,6 +116,15 @@ class Traffic:
             Field.ND_TARGET: own6 if kind == NA else their6, Field.ND_SLL: own, Field.ND_TLL: own,
             Field.ARP_OP: 1, Field.ARP_SHA: own, Field.ARP_SPA: own4, Field.ARP_TPA: their4,
         }  # fmt: skip
+
+    def anything(self, sender: Guest, receiver: Guest, own: int, kind: int | None) -> Fields:
+        """The same, sometimes of one kind of packet in particular, or with one value that is not rightful."""
+        fields = self.everything(sender, receiver, own, kind)
+        if self.random.random() < 0.3:
+            fields |= self._rightful(sender, receiver) | {Field.ETH_SRC: own}
+        if self.random.random() < 0.5:
+            self._change(fields)
+        return fields | {Field.IN_PORT: sender.number}
 
     def _beside(self, guest: Guest) -> list[Guest]:
         """Guests of the same network."""
