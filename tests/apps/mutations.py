@@ -130,7 +130,7 @@ def _ways(flow: Flow, targets: dict[int, int]) -> Iterator[Way]:
         beyond = targets.get(flow.table, Table.OUTPUT)
         yield "lets pass", lambda: _with(flow, actions=(Goto(beyond),), cookie=flow.cookie & ~(0xFF << 32))
     for at, action in enumerate(flow.actions):
-        name = f"{action.named_text()} (no. {at + 1})"
+        name = f"{'clone' if isinstance(action, Clone) else action.named_text()} (no. {at + 1})"
         yield f"lacks {name}", lambda at=at: _with(flow, actions=(*flow.actions[:at], *flow.actions[at + 1 :]))
         for what, other in _others(flow, action):
             yield (
@@ -205,7 +205,8 @@ def _others(flow: Flow, action: Action) -> Iterator[tuple[str, Callable[[], tupl
             yield "is no clone by", lambda: action.actions
             for at in range(len(action.actions)):
                 rest = (*action.actions[:at], *action.actions[at + 1 :])
-                yield f"lacks no. {at + 1} in", lambda rest=rest: (Clone(rest),)
+                lost = action.actions[at].named_text()
+                yield f"lacks {lost} (no. {at + 1}) in", lambda rest=rest: (Clone(rest),)
         case Learn():
             for at in range(len(action.same)):
                 rest = (*action.same[:at], *action.same[at + 1 :])
@@ -236,7 +237,7 @@ def _others(flow: Flow, action: Action) -> Iterator[tuple[str, Callable[[], tupl
 
 def _wrong_tables(after: int, right: int) -> Iterator[Table]:
     """The next table, the one that trusts what comes there, and the last one."""
-    tables = [one for one in Table if one not in ENDS]
+    tables = [one for one in Table if one not in ENDS or one == right]
     at = tables.index(Table(right))
     for table in dict.fromkeys((tables[min(at + 1, len(tables) - 1)], Table.SWITCHING, Table.OUTPUT)):
         if table > after and table != right:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from random import Random
 
-from sdnctl.apps import meters, statistics
+from sdnctl.apps import meters, port_security, statistics
+from sdnctl.apps.meters import MeterKind
 from sdnctl.flows.action import Conjunction, Learn, Meter
 from sdnctl.flows.connections import EST_FLAG, INV_FLAG, NEW_FLAG, REL_FLAG, RPL_FLAG, TRK_FLAG, always
 from sdnctl.flows.fields import Field, Part
@@ -22,10 +23,22 @@ from sdnctl.flows.match import Match, match_of
 from sdnctl.flows.oxm import VLAN_TAG, test
 from sdnctl.flows.packet import WITHIN, Packet
 from sdnctl.flows.pipeline import ENDS, Reason, Side, Table, read_cookie
-from sdnctl.flows.registers import DROP_REASON, DROP_SIDE, FILTERING, FROM_PORT, GROUP, NETWORK, TO_PORT, Slot
+from sdnctl.flows.registers import (
+    ADDRESS,
+    ADDRESS_IS_6,
+    DROP_REASON,
+    DROP_SIDE,
+    FILTERING,
+    FROM_PORT,
+    GROUP,
+    NETWORK,
+    TO_PORT,
+    Slot,
+)
 from sdnctl.flows.simulate import Step, Tables
 from sdnctl.flows.wire import encode
 from sdnctl.model.addresses import link_local
+from sdnctl.model.ip_group import VRRP
 from sdnctl.model.network import NetworkType
 from sdnctl.model.security import Direction
 from sdnctl.model.views import Filtering, Source
@@ -45,7 +58,7 @@ AIMED = 4
 """Packets aimed at each flow."""
 WITNESSES, MOST_WITNESSES, WITNESSES_EACH = 60, 480, 6
 """Packets made for a broken flow of which no other one tells: at least, at most, and of each port at least."""
-MOST_OF_ONE = 16
+MOST_OF_ONE = 4
 """So many of packets that meet the same two flows, before those that meet others."""
 
 
@@ -75,6 +88,7 @@ class Probe:
         return (
             badly_said(cloud, guest, self.packet, fate)
             or badly_counted(self.packet, fate)
+            or badly_metered(cloud, self.packet, fate)
             or badly_remembered(cloud, self.packet, self.state, self.mark, fate)
         )
 
@@ -133,9 +147,14 @@ def badly_counted(packet: Packet, fate: Fate) -> str:
                 return f"{packet!r}: table {step.table} does not know it"
             if step.reason is Reason.ELSEWHERE and visit.outcome and visit.outcome.outputs:
                 return f"{packet!r}: is not for somebody elsewhere"
-            if step.table in (Table.DROPPED, Table.SAMPLED):
-                said = read(step.packet, DROP_REASON)
-                if wrong := badly_learned(step, steps[step.parent].flow, said):
+            if step.table in ENDS:
+                is_observed = step.table == Table.OBSERVED
+                said = Reason.OBSERVED if is_observed else read(step.packet, DROP_REASON)
+                for flow in (step.flow,) if is_observed else (steps[step.parent].flow, step.flow):
+                    known = read_cookie(flow.cookie) if flow is not None else None
+                    if known is None or known[1] != said:
+                        return f"{packet!r}: dropped for {said}: counted by {flow}"
+                if wrong := badly_learned(step, said):
                     return f"{packet!r}: dropped for {said}: {wrong}"
         for punt in visit.outcome.punts if visit.outcome else ():
             step = steps[punt.step]
@@ -149,19 +168,22 @@ def read(packet: Packet, slot: Slot) -> int:
     return (packet[slot.field] & slot.mask) >> slot.low
 
 
-def badly_learned(step: Step, dropped_by: Flow | None, reason: int) -> str:
-    """What is wrong with what the switch does, and learns, in one of the tables in which everything ends."""
-    for flow in (dropped_by, step.flow):
-        known = read_cookie(flow.cookie) if flow is not None else None
-        if known is None or known[1] != reason:
-            return f"counted by {flow}"
+def badly_learned(step: Step, reason: int) -> str:
+    """What is wrong with what the switch learns in one of the tables in which everything ends."""
     assert step.flow is not None
     learns = [one for one in step.flow.actions if isinstance(one, Learn)]
     side = Side(read(step.packet, DROP_SIDE))
     number = step.packet[Field.IN_PORT] if side is Side.FROM else read(step.packet, TO_PORT)
-    is_sample = step.table == Table.SAMPLED
-    same = {DROP_REASON, Field.IN_PORT if side is Side.FROM else TO_PORT} | (set() if is_sample else {DROP_SIDE})
-    lasts = (statistics.QUIET_S, 0) if is_sample else (0, 0)
+    same: set[Slot | Field] = {DROP_REASON, DROP_SIDE, Field.IN_PORT if side is Side.FROM else TO_PORT}
+    lasts = (0, 0)
+    if step.table == Table.SAMPLED:
+        same, lasts = {DROP_REASON, Field.IN_PORT}, (statistics.QUIET_S, 0)
+    elif step.table == Table.OBSERVED:
+        same, lasts = {ADDRESS, ADDRESS_IS_6, Field.IN_PORT}, (0, port_security.AGAIN_S)
+        is_6 = step.packet[Field.ETH_TYPE] == IPV6
+        said = step.packet[Field.IPV6_SRC if is_6 else Field.ARP_SPA] & ADDRESS.limit
+        if (read(step.packet, ADDRESS), read(step.packet, ADDRESS_IS_6)) != (said, is_6):
+            return "takes it for another address"
     for learn in learns:
         learned = Flow(learn.table, learn.priority, same_as(step.packet, learn.same), (), learn.cookie)
         is_known = statistics.learned_about(encode(learned)) == (side, number, reason)
@@ -181,6 +203,33 @@ def same_as(packet: Packet, places: Iterable[Slot | Field | Part]) -> Match:
     return match_of(test(field, packet[field] & mask, mask) for field, mask in sorted(masks.items()))
 
 
+def badly_metered(cloud: Cloud, packet: Packet, fate: Fate) -> str:
+    """Where something leaves that has not passed the limits of who sent it and of who gets it, once each.
+
+    Nobody's own copies, which Open vSwitch leaves out, count for what he may receive.
+    """
+    guests = {(str(one.host), one.number): one for one in cloud.guests}
+    for visit in fate.journey.visits:
+        came = visit.packet[Field.IN_PORT]
+        assert visit.outcome is not None
+        for sent in (*visit.outcome.outputs, *visit.outcome.withheld):
+            flows = [step.flow for step in visit.outcome.path(sent.step)]
+            passed = [one.id for flow in flows if flow for one in flow.actions if isinstance(one, Meter)]
+            sender, receiver = guests.get((visit.host, came)), guests.get((visit.host, sent.ofport))
+            told: list[int] = []
+            if sender is not None and not (sent.ofport == came and sent in visit.outcome.outputs):
+                limits = sender.qos.from_bandwidth, sender.qos.from_packets
+                kinds = MeterKind.FROM_BANDWIDTH, MeterKind.FROM_PACKETS
+                told += (meters.meter_id(came, kind) for kind, one in zip(kinds, limits, strict=True) if one)
+            if receiver is not None and sent.ofport != came:
+                limits = receiver.qos.to_bandwidth, receiver.qos.to_packets
+                kinds = MeterKind.TO_BANDWIDTH, MeterKind.TO_PACKETS
+                told += (meters.meter_id(sent.ofport, kind) for kind, one in zip(kinds, limits, strict=True) if one)
+            if passed != told:
+                return f"{packet!r}: leaves by {sent.ofport} after the meters {passed} and not {told}"
+    return ""
+
+
 def badly_remembered(cloud: Cloud, packet: Packet, state: int, mark: int, fate: Fate) -> str:
     """What a tracker was told that is not so.
 
@@ -193,11 +242,11 @@ def badly_remembered(cloud: Cloud, packet: Packet, state: int, mark: int, fate: 
         for commit in visit.outcome.commits if visit.outcome else ():
             guest = guests[commit.zone]
             way = Direction.EGRESS if guest == sender else Direction.INGRESS
-            rules = list(promise.allowing(cloud, guest, way, packet))
             told = {promise.MARK_CUT} if mark == promise.MARK_ALIVE else set()
-            if rules:
-                kept = promise.MARK_KEEP if any(one.keeps for one in rules) else promise.MARK_ALIVE
-                told = {kept} if mark != promise.MARK_ALIVE else set()
+            if promise.may(cloud, guest, way, packet):
+                is_kept = any(one.keeps for one in promise.allowing(cloud, guest, way, packet))
+                now = promise.MARK_KEEP if is_kept else promise.MARK_ALIVE
+                told = {now} if mark != promise.MARK_ALIVE else set()
             if commit.mark not in told or state & (RPL_FLAG | REL_FLAG | INV_FLAG):
                 return f"{packet!r}: remembered as {commit.mark} in zone {commit.zone}"
     return ""
@@ -343,7 +392,8 @@ class Probes:
                 for other in self.cloud.on(host):
                     for packet in traffic.rightful(guest, 4):
                         yield Probe(host, packet.changed({Field.IN_PORT: other.number}))
-                    yield from self._claims(traffic, host, other, guest)
+                    for own in traffic.macs_of(other) if other != guest else ():
+                        yield from self._claims(traffic, host, other, guest, own)
                     for own in sorted(guest.macs) if other.macs & guest.macs else ():
                         for kind in (IPV4, IPV6, ARP):
                             fields = traffic.everything(guest, self._neighbour(guest), own)
@@ -351,22 +401,24 @@ class Probes:
                             if made is not None:
                                 yield Probe(host, made)
 
-    def _claims(self, traffic: Traffic, host: int, guest: Guest, victim: Guest) -> Iterator[Probe]:
+    def _claims(self, traffic: Traffic, host: int, guest: Guest, victim: Guest, own: int) -> Iterator[Probe]:
         """One who is himself by MAC, and somebody else by what he says."""
-        if guest == victim:
-            return
-        own = mac(guest.number)
         rightful = traffic.everything(guest, self._neighbour(guest), own)
-        rightful |= {Field.ICMP6_CODE: 0, Field.IPV6_SRC: link_local(own)}
-        for source in victim.sources:
+        rightful |= {Field.ICMP6_CODE: 0, Field.IPV6_SRC: rightful[Field.IPV6_SRC] or link_local(own)}
+        for source in self.cloud.sources(victim):
             if source.version == 4:
-                yield from self._one(host, rightful, {Field.ETH_TYPE: IPV4, Field.IPV4_SRC: source.address})
+                said = {Field.ETH_TYPE: IPV4, Field.IPV4_SRC: source.address}
+                yield from self._one(host, rightful, said)
+                yield from self._one(host, rightful, said | {Field.IP_PROTO: VRRP})
                 yield from self._one(host, rightful, {Field.ETH_TYPE: ARP, Field.ARP_SPA: source.address})
             else:
                 is_nd = {Field.ETH_TYPE: IPV6, Field.IP_PROTO: ICMP6}
-                yield from self._one(host, rightful, {Field.ETH_TYPE: IPV6, Field.IPV6_SRC: source.address})
+                said = {Field.ETH_TYPE: IPV6, Field.IPV6_SRC: source.address}
+                yield from self._one(host, rightful, said)
+                yield from self._one(host, rightful, said | {Field.IP_PROTO: VRRP})
                 claim = {Field.ICMP6_TYPE: NA, Field.ND_TARGET: source.address}
                 yield from self._one(host, rightful, is_nd | claim)
+                yield from self._one(host, rightful, is_nd | claim | {Field.ND_TLL: 0})
                 yield from self._one(host, rightful, is_nd | claim | {Field.ND_TLL: source.mac})
                 detects = {Field.ICMP6_TYPE: NS, Field.IPV6_SRC: 0, Field.ND_SLL: 0, Field.ND_TARGET: source.address}
                 yield from self._one(host, rightful, is_nd | detects)
@@ -478,7 +530,11 @@ class Probes:
             for value in sorted(values - {packet[one.field]}):
                 changes = [{one.field: value}]
                 if one.field is Field.ETH_SRC and sender is not None:
-                    changes += ({one.field: value, **_from(source)} for source in sender.sources if source.mac == value)
+                    changes += (
+                        {one.field: value, **_from(source)}
+                        for source in self.cloud.sources(sender)
+                        if source.mac == value
+                    )
                 for change in changes:
                     made = _packet(dict(packet.fields()) | change)
                     if made is not None:

@@ -39,6 +39,8 @@ class Fate:
     answers: tuple[Packet, ...]
     """What went back to who sent it."""
     punts: int
+    observed: bool
+    """An address that nobody gave was shown to the controller."""
     stray: tuple[tuple[int, Packet], ...]
     """What left by a port that is nobody's, or into a tunnel that ends nowhere."""
     blamed: int
@@ -51,8 +53,17 @@ class Fate:
     @property
     def promise(self) -> Promise:
         guests = tuple(sorted(number for number, _ in self.copies))
-        others = bool(self.answers), bool(self.punts), bool(self.blamed), bool(self.reported)
-        return Promise(guests, bool(self.outside), tuple(sorted(self.tunnelled)), *others, tuple(sorted(self.refused)))
+        return Promise(
+            guests,
+            bool(self.outside),
+            tuple(sorted(self.tunnelled)),
+            bool(self.answers),
+            bool(self.punts),
+            self.observed,
+            bool(self.blamed),
+            bool(self.reported),
+            tuple(sorted(self.refused)),
+        )
 
     @property
     def drops(self) -> list[tuple[str, Table, Reason]]:
@@ -145,7 +156,8 @@ class Simulated:
         answers: list[Packet] = []
         stray: list[tuple[int, Packet]] = []
         refused: list[int] = []
-        punts = blamed = reported = 0
+        punts: list[int] = []
+        blamed = reported = 0
         for visit, sent in _sent(journey):
             if sent.ofport == visit.packet[Field.IN_PORT]:
                 answers.append(sent.packet)
@@ -162,18 +174,29 @@ class Simulated:
         for visit in journey.visits:
             outcome = visit.outcome
             is_sent_here = hosts.get(visit.packet[Field.IN_PORT]) == visit.host
-            for punt in outcome.punts if outcome else ():
-                if outcome.steps[punt.step].table == Table.SAMPLED:
-                    reported += is_sent_here
-                elif outcome.steps[punt.step].table not in ENDS:
-                    punts += 1
+            tables = [outcome.steps[one.step].table for one in outcome.punts] if outcome else []
+            punts += tables
+            reported += is_sent_here and tables.count(Table.SAMPLED)
             for step in outcome.steps if outcome else ():
                 if step.table == Table.DROPPED and step.packet[DROP_SIDE.field] & DROP_SIDE.mask:
                     refused.append(step.packet[TO_PORT.field])
                 elif is_sent_here:
                     blamed += step.table == Table.DROPPED
-        outcomes = punts, tuple(stray), blamed, reported, tuple(refused)
-        return Fate(journey, tuple(copies), tuple(outside), tuple(tunnelled), tuple(answers), *outcomes)
+        # Samples of what is dropped are no answer to anything.
+        acted_on = sum(table not in ENDS for table in punts)
+        return Fate(
+            journey,
+            tuple(copies),
+            tuple(outside),
+            tuple(tunnelled),
+            tuple(answers),
+            acted_on,
+            Table.OBSERVED in punts,
+            tuple(stray),
+            blamed,
+            reported,
+            tuple(refused),
+        )
 
 
 def _sent(journey: Journey) -> Iterator[tuple[Visit, Sent]]:
