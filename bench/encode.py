@@ -98,10 +98,12 @@ def of_apps(number: int) -> list[Flow]:
     """All flows of a local port and of a port elsewhere, with an IPv4 and an IPv6 address each."""
     mac, local, ofport = MAC + number, LINK_LOCAL | number, Ofport(number % 30000 + 1)
     sources = (Source(mac, 4, number, HOST), Source(mac, 6, local, (1 << 128) - 1))
-    port = LocalPort(PortKey(number), NetworkKey(7), ofport, mac, sources, ALL, dhcp=True)
+    port = LocalPort(
+        key=PortKey(number), network=NetworkKey(7), ofport=ofport, mac=mac, sources=sources, filters=ALL, dhcp=True
+    )
     key = PortKey(number + (1 << 31))
-    neighbour = Neighbour(key, NetworkKey(7), mac, (number,), (local,))
-    station = Station(key, NetworkKey(7), mac, None, 0x0A000001)
+    neighbour = Neighbour(key=key, network=NetworkKey(7), mac=mac, ipv4=(number,), ipv6=(local,))
+    station = Station(key=key, network=NetworkKey(7), mac=mac, ofport=None, peer=0x0A000001)
     return [*apps.port(port), *apps.neighbour(neighbour), *apps.station(station)]
 
 

@@ -38,7 +38,15 @@ GROUP = "default"
 def rule(direction: Direction, version: int, protocol: int | None = None, port: int | None = None) -> SecurityRule:
     name = f"{direction}{version}-{protocol}-{port}"
     remote = GROUP if direction is Direction.INGRESS else None
-    return SecurityRule(name, direction, version, protocol, port, port, remote_group_id=remote)
+    return SecurityRule(
+        id=name,
+        direction=direction,
+        version=version,
+        protocol=protocol,
+        port_min=port,
+        port_max=port,
+        remote_group_id=remote,
+    )
 
 
 RULES = tuple(rule(direction, version) for direction in Direction for version in (4, 6))
@@ -63,14 +71,33 @@ class Bench:
 
     def __init__(self, members: int) -> None:
         self.world, self.tables = World(), Tables()
-        self.world.put_group(SecurityGroup(GROUP, GroupKey(1), "project", GROUP, rules=RULES))
-        self.world.put_network(Network("network", NetworkKey(1), "project", "", NetworkType.VXLAN, None, 5000, 1450))
+        self.world.put_group(SecurityGroup(id=GROUP, key=GroupKey(1), project_id="project", name=GROUP, rules=RULES))
+        self.world.put_network(
+            Network(
+                id="network",
+                key=NetworkKey(1),
+                project_id="project",
+                name="",
+                type=NetworkType.VXLAN,
+                physical_network=None,
+                segmentation_id=5000,
+                mtu=1450,
+            )
+        )
         for number, name in enumerate((HERE, "there"), 1):
-            self.world.put_host(Host(name, HostKey(number), name, "", tunnel_ip=IPAddress(f"192.0.2.{number}")))
+            self.world.put_host(
+                Host(id=name, key=HostKey(number), name=name, ovsdb="", tunnel_ip=IPAddress(f"192.0.2.{number}"))
+            )
         for number in range(1, members + 1):
             self.world.put_port(port(number))
         self.facts = {
-            name: HostFacts(1, "serial", self.interfaces(which, members), Ofport(60000), {})
+            name: HostFacts(
+                datapath_id=1,
+                serial="serial",
+                interfaces=self.interfaces(which, members),
+                tunnel_ofport=Ofport(60000),
+                patch_ofports={},
+            )
             for which, name in enumerate((HERE, "there"))
         }
         for name, facts in self.facts.items():
@@ -118,7 +145,7 @@ def main(sizes: list[int]) -> None:
         bench.plug("there", members + 2)
         changes.append(bench.send())
         more = (*RULES, rule(Direction.INGRESS, 4, 6, 443))
-        bench.world.put_group(SecurityGroup(GROUP, GroupKey(1), "project", GROUP, rules=more))
+        bench.world.put_group(SecurityGroup(id=GROUP, key=GroupKey(1), project_id="project", name=GROUP, rules=more))
         changes.append(bench.send())
         counts = "  ".join(f"{count:9}" for count, _ in changes)
         times = " ".join(f"{seconds * 1000:.2f}" for _, seconds in changes)

@@ -79,13 +79,13 @@ def explain_packet(call: Call) -> Reply:
         except InvalidError:
             to_port = _port(call, target)
     question = PacketQuestion(
-        str(port["id"]),
-        str(said["fields"]),
-        to_port,
-        to_address,
-        Connection(str(said["connection"])),
-        bool(said["installed"]),
-        None if call.context.is_admin else call.context.project_id,
+        port_id=str(port["id"]),
+        fields=str(said["fields"]),
+        to_port=to_port,
+        to_address=to_address,
+        connection=Connection(str(said["connection"])),
+        installed=bool(said["installed"]),
+        project_id=None if call.context.is_admin else call.context.project_id,
     )
     return Reply(200, {"explanation": dict(call.fabric.explain_packet(question))})
 

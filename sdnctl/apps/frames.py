@@ -42,7 +42,7 @@ class FrameError(ValueError):
     """These bytes are not such a frame."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Bootp:
     """A BOOTP message (RFC 951) with DHCP options (RFC 2131) and the addresses of the frame around it."""
 
@@ -104,26 +104,26 @@ def parse(frame: bytes) -> Bootp:
             _read_options(sname, options)
             sname = b""
     return Bootp(
-        int.from_bytes(frame[:6], "big"),
-        int.from_bytes(frame[6:12], "big"),
-        ip_src,
-        ip_dst,
-        udp_src,
-        udp_dst,
-        op,
-        xid,
-        client,
-        options,
-        secs,
-        flags,
-        hops,
-        kind << 8 | size,
-        ciaddr,
-        yiaddr,
-        siaddr,
-        giaddr,
-        sname.rstrip(b"\0"),
-        file.rstrip(b"\0"),
+        eth_dst=int.from_bytes(frame[:6], "big"),
+        eth_src=int.from_bytes(frame[6:12], "big"),
+        ip_src=ip_src,
+        ip_dst=ip_dst,
+        udp_src=udp_src,
+        udp_dst=udp_dst,
+        op=op,
+        xid=xid,
+        client=client,
+        options=options,
+        secs=secs,
+        flags=flags,
+        hops=hops,
+        hardware=kind << 8 | size,
+        ciaddr=ciaddr,
+        yiaddr=yiaddr,
+        siaddr=siaddr,
+        giaddr=giaddr,
+        sname=sname.rstrip(b"\0"),
+        file=file.rstrip(b"\0"),
     )
 
 

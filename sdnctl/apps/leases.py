@@ -37,7 +37,7 @@ class Route:
     gateway: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
     """Everything an answer to one port depends on. Addresses are plain integers, names have no dot at their end."""
 
@@ -80,24 +80,24 @@ def lease_for(
         domain = network.dns_domain.removesuffix(".") or defaults.dns_domain
         resolvers = subnet.dns_nameservers or defaults.dns_servers
         return Lease(
-            int(port.mac),
-            int(fixed.address),
-            int(subnet.cidr.prefixlen),
-            int(servers[subnet.id]),
-            int(server.mac),
-            int(subnet.gateway_ip) if subnet.gateway_ip is not None else None,
-            tuple(int(resolver) for resolver in resolvers if resolver.version == 4),
-            domain,
-            (domain,) if _is_domain(domain) else (),
-            port.dns_name or f"host-{str(fixed.address).replace('.', '-')}",
-            network.mtu,
-            defaults.lease_time_s,
-            tuple(
+            mac=int(port.mac),
+            address=int(fixed.address),
+            prefix_length=int(subnet.cidr.prefixlen),
+            server_address=int(servers[subnet.id]),
+            server_mac=int(server.mac),
+            gateway=int(subnet.gateway_ip) if subnet.gateway_ip is not None else None,
+            dns_servers=tuple(int(resolver) for resolver in resolvers if resolver.version == 4),
+            domain=domain,
+            search_domains=(domain,) if _is_domain(domain) else (),
+            hostname=port.dns_name or f"host-{str(fixed.address).replace('.', '-')}",
+            mtu=network.mtu,
+            time_s=defaults.lease_time_s,
+            routes=tuple(
                 Route(int(route.destination.first), int(route.destination.prefixlen), int(route.nexthop))
                 for route in subnet.host_routes
                 if route.destination.version == 4
             ),
-            tuple(option for option in port.dhcp_options if option.version == 4),
+            options=tuple(option for option in port.dhcp_options if option.version == 4),
         )
     return None
 

@@ -25,7 +25,7 @@ from sdnctl.model.statistics import SecurityEvent
 Item = Network | Subnet | Port | Host | SecurityGroup | AddressGroup | IpGroup | QosPolicy
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Contents:
     """All intent at one revision."""
 

@@ -11,7 +11,7 @@ from netaddr import EUI, IPAddress
 from sdnctl.model.ids import HostKey, Ofport
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Host:
     """One integration bridge, as an operator added it."""
 
@@ -47,7 +47,7 @@ class Interface:
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlugSpec:
     """An interface that sdnctl is to make on a host."""
 
@@ -59,7 +59,7 @@ class PlugSpec:
     mtu: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HostFacts:
     """What a host's OVSDB says, complete at one moment."""
 

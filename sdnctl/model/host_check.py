@@ -98,7 +98,7 @@ class Needs:
     """By physical network."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HostSeen:
     """All that is known of a host from here."""
 

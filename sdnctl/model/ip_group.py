@@ -24,7 +24,7 @@ def is_virtual_mac(mac: int, version: int) -> bool:
     return mac & VIRTUAL_MAC_MASK == VIRTUAL_MACS[version] and bool(mac & 0xFF)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IpGroup:
     """A fail-over address."""
 

@@ -26,7 +26,7 @@ class NetworkType(enum.StrEnum):
     """In VXLAN with the segmentation id as VNI."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
     """One L2 domain."""
 
@@ -67,7 +67,7 @@ class HostRoute:
     nexthop: IPAddress
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Subnet:
     """One address range of a network."""
 

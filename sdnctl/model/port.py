@@ -65,7 +65,7 @@ class Plug:
     """The interface's name, at most 15 characters."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Port:
     """A logical port."""
 

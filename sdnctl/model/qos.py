@@ -41,7 +41,7 @@ def packet_rate(kpps: int, burst_kpackets: int = 0) -> Rate | None:
     return Rate(min(kpps * 1000, MOST), min(burst, MOST)) if kpps else None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class QosLimits:
     """What a port is held to. `None` everywhere: to nothing."""
 
@@ -73,7 +73,7 @@ class QosRule:
     """Kilobits or thousands of packets; 0: the usual burst."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class QosPolicy:
     """A set of rules that ports and networks can have."""
 

@@ -28,7 +28,7 @@ class Connection(enum.StrEnum):
 CONNECTIONS: Final = tuple(one.value for one in Connection)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PacketQuestion:
     """What becomes of such a packet of this port?"""
 

@@ -33,7 +33,7 @@ class Established(enum.StrEnum):
     """They live on until they end by themselves; new ones need a rule."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SecurityRule:
     """One thing a group allows."""
 
@@ -56,7 +56,7 @@ class SecurityRule:
     established: Established = Established.CUT
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SecurityGroup:
     """A set of rules that ports can have."""
 
@@ -70,7 +70,7 @@ class SecurityGroup:
     """Sorted by id."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AddressGroup:
     """A named set of prefixes, for rules to refer to."""
 

@@ -16,7 +16,7 @@ class PortCounters(NamedTuple):
     received_bytes: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SecurityEvent:
     """A port that sends what is not its own, for one reason, from the first frame until it is quiet again."""
 

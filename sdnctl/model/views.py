@@ -63,7 +63,7 @@ class TunnelPeer:
     """IPv4 address of the peer's tunnel endpoint."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkView:
     """A network with at least one port bound to this host."""
 
@@ -99,7 +99,7 @@ class Metered:
     key: PortKey
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FloodChunk:
     """Local ports of a network whose ofport is in [64 n, 64 n + 63]."""
 
@@ -127,7 +127,7 @@ class Source:
     mask: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LocalPort:
     """A port bound to this host, administratively up."""
 
@@ -153,7 +153,7 @@ class LocalPort:
     """Nobody gave it addresses: those it uses are looked at."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Neighbour:
     """A port whose addresses every host of the network can answer for."""
 
@@ -165,7 +165,7 @@ class Neighbour:
     """Fixed addresses and the link-local address."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Station:
     """Where frames for one MAC of a network go.
 
@@ -195,16 +195,16 @@ class ServiceMac:
     mac: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GroupRule:
     """A rule, without what does not matter to flows."""
 
     direction: Direction
     version: int
-    protocol: int | None
-    port_min: int | None
-    port_max: int | None
-    keeps: bool
+    protocol: int | None = None
+    port_min: int | None = None
+    port_max: int | None = None
+    keeps: bool = False
     """Its connections live on when it goes away."""
     prefix: tuple[int, int] | None = None
     """Address and mask of the other end; None with `remote` None: anybody."""
@@ -242,7 +242,7 @@ class Clause:
     remote: GroupKey
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Member:
     """An address (or prefix) that members of security groups use, on a host where rules of its network's ports name
     such a group.
@@ -268,7 +268,7 @@ class Announcer:
     """Nobody, or this very member, is pinned: it may say that it has the address."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IpGroupView:
     """A fail-over address of a network with a port on this host."""
 

@@ -143,15 +143,15 @@ def load(connection: Connection) -> Contents:
     """Everything, if all queries of the connection see one moment."""
     revision = connection.execute(select(tables.counters.c.revision)).scalar_one()
     return Contents(
-        Revision(revision),
-        tuple(_all(connection, _networks, network)),
-        tuple(_all(connection, _subnets, subnet)),
-        tuple(_all(connection, _ports, port)),
-        tuple(_all(connection, _hosts, host)),
-        tuple(_with_rules(connection, _groups, _rules)),
-        tuple(_all(connection, _address_groups, address_group)),
-        tuple(_all(connection, _ip_groups, ip_group)),
-        tuple(_with_qos_rules(connection, _policies, _qos_rules)),
+        revision=Revision(revision),
+        networks=tuple(_all(connection, _networks, network)),
+        subnets=tuple(_all(connection, _subnets, subnet)),
+        ports=tuple(_all(connection, _ports, port)),
+        hosts=tuple(_all(connection, _hosts, host)),
+        security_groups=tuple(_with_rules(connection, _groups, _rules)),
+        address_groups=tuple(_all(connection, _address_groups, address_group)),
+        ip_groups=tuple(_all(connection, _ip_groups, ip_group)),
+        qos_policies=tuple(_with_qos_rules(connection, _policies, _qos_rules)),
     )
 
 
@@ -217,7 +217,7 @@ def _with_qos_rules(connection: Connection, policies: Select[Any], rules: Select
         rule = QosRule(row.type, Direction(row.direction), row.value, row.burst)
         by_policy.setdefault(row.qos_policy_id, []).append(rule)
     for row in fetch_all(connection.execute(policies)):
-        yield QosPolicy(row.id, row.project_id, row.name, tuple(by_policy.get(row.id, ())))
+        yield QosPolicy(id=row.id, project_id=row.project_id, name=row.name, rules=tuple(by_policy.get(row.id, ())))
 
 
 def record_status(connection: Connection, statuses: Mapping[str, tuple[PortStatus, str]]) -> None:

@@ -89,16 +89,16 @@ def _seconds(moment: str) -> float:
 
 def _of(row: Row[Any]) -> SecurityEvent:
     return SecurityEvent(
-        row.id,
-        row.port_id,
-        row.project_id,
-        row.network_id,
-        row.host,
-        row.reason,
-        row.text,
-        row.packets,
-        _seconds(row.first_seen),
-        _seconds(row.last_seen),
-        row.active,
-        row.reading,
+        id=row.id,
+        port_id=row.port_id,
+        project_id=row.project_id,
+        network_id=row.network_id,
+        host=row.host,
+        reason=row.reason,
+        text=row.text,
+        packets=row.packets,
+        first_seen=_seconds(row.first_seen),
+        last_seen=_seconds(row.last_seen),
+        active=row.active,
+        reading=row.reading,
     )

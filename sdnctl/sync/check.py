@@ -52,7 +52,15 @@ class Checker:
         except HostGoneError as error:
             ovsdb = str(error)
         needs = self._needs(task)
-        seen = HostSeen(task.host, task.state.value, task.error, tuple(problems), ovsdb, needs, self._paths(task))
+        seen = HostSeen(
+            host=task.host,
+            state=task.state.value,
+            error=task.error,
+            problems=tuple(problems),
+            ovsdb=ovsdb,
+            needs=needs,
+            paths=self._paths(task),
+        )
         return {
             "host": task.host.name,
             "findings": [

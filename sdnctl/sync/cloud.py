@@ -64,7 +64,7 @@ class NetworkIndex:
     """host -> security group -> how rules of the host's ports ask for that group's members."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Served:
     """What the indexes hold for one port; unindexing needs no more than this."""
 

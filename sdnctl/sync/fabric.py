@@ -358,7 +358,7 @@ class Fabric:
             network = self.world.networks.get(port.network_id)
             if port.plug is not None and network is not None:
                 specs[port.plug.interface] = PlugSpec(
-                    port.id, port.mac, port.plug.type, port.plug.interface, network.mtu
+                    port_id=port.id, mac=port.mac, type=port.plug.type, interface=port.plug.interface, mtu=network.mtu
                 )
         return specs
 

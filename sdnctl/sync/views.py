@@ -135,13 +135,13 @@ def view(cloud: Cloud, host_id: str, unit: Unit) -> View | None:
                 if network.client_isolation and cloud.ports[port_id].is_service_port
             )
             return FloodChunk(
-                network.key,
-                unit.number,
-                tuple(sorted(chunk)),
-                tuple(sorted(open_ones)),
-                tuple(_filtered(cloud, host_id, chunk)),
-                tuple(sorted(services)),
-                tuple(_metered(cloud, host_id, chunk)),
+                network=network.key,
+                number=unit.number,
+                ofports=tuple(sorted(chunk)),
+                open_ofports=tuple(sorted(open_ones)),
+                filtered=tuple(_filtered(cloud, host_id, chunk)),
+                service_ofports=tuple(sorted(services)),
+                metered=tuple(_metered(cloud, host_id, chunk)),
             )
         case UnitKind.MEMBER:
             return _member(cloud, host_id, network, index, unit.number)
@@ -174,14 +174,14 @@ def _network_view(cloud: Cloud, host_id: str, network: Network, index: NetworkIn
     elif facts and facts.patch_ofports and network.physical_network:
         underlay = facts.patch_ofports.get(network.physical_network)
     return NetworkView(
-        network.key,
-        network.type,
-        network.segmentation_id,
-        underlay,
-        peers,
-        tuple(sorted(index.chunks[host_id])),
-        bool(index.open_ports),
-        network.client_isolation,
+        key=network.key,
+        type=network.type,
+        segmentation_id=network.segmentation_id,
+        underlay_ofport=underlay,
+        peers=peers,
+        chunks=tuple(sorted(index.chunks[host_id])),
+        floods_unknown=bool(index.open_ports),
+        isolated=network.client_isolation,
     )
 
 
@@ -195,19 +195,19 @@ def _local_port(cloud: Cloud, host_id: str, port_id: str) -> LocalPort | None:
     port = cloud.ports[port_id]
     groups = [cloud.ip_groups[group_id] for group_id in cloud.ip_groups_of.get(port_id, ())]
     return LocalPort(
-        port.key,
-        cloud.networks[port.network_id].key,
-        served.binding.ofport,
-        int(port.mac),
-        sources_of(port, (group.address for group in groups)),
-        _filters(cloud, port),
-        lease(cloud, port_id) is not None,
-        _filtering(cloud, port_id),
-        tuple(sorted(cloud.groups[one].key for one in served.groups if one in cloud.groups)),
-        _limits(cloud, port_id),
-        bool(groups),
-        tuple(sorted((int(group.address.version), int(group.address)) for group in groups if group.vrrp)),
-        port.port_security_enabled and _addresses_are_free(cloud, port.network_id),
+        key=port.key,
+        network=cloud.networks[port.network_id].key,
+        ofport=served.binding.ofport,
+        mac=int(port.mac),
+        sources=sources_of(port, (group.address for group in groups)),
+        filters=_filters(cloud, port),
+        dhcp=lease(cloud, port_id) is not None,
+        filtering=_filtering(cloud, port_id),
+        groups=tuple(sorted(cloud.groups[one].key for one in served.groups if one in cloud.groups)),
+        qos=_limits(cloud, port_id),
+        announces=bool(groups),
+        virtual=tuple(sorted((int(group.address.version), int(group.address)) for group in groups if group.vrrp)),
+        observes=port.port_security_enabled and _addresses_are_free(cloud, port.network_id),
     )
 
 
@@ -275,14 +275,14 @@ def group_view(cloud: Cloud, group: SecurityGroup) -> GroupView:
                     (remote, int(one.version), int(one.first), int(one.netmask)) for one in named.addresses
                 )
         found = GroupRule(
-            rule.direction,
-            rule.version,
-            rule.protocol,
-            rule.port_min,
-            rule.port_max,
-            rule.established is Established.KEEP,
-            (int(prefix.first), int(prefix.netmask)) if prefix is not None else None,
-            remote,
+            direction=rule.direction,
+            version=rule.version,
+            protocol=rule.protocol,
+            port_min=rule.port_min,
+            port_max=rule.port_max,
+            keeps=rule.established is Established.KEEP,
+            prefix=(int(prefix.first), int(prefix.netmask)) if prefix is not None else None,
+            remote=remote,
         )
         rules[found] = None
     return GroupView(group.key, tuple(rules), tuple(GroupAddress(*one) for one in sorted(addresses)))
@@ -305,7 +305,14 @@ def _member(cloud: Cloud, host_id: str, network: Network, index: NetworkIndex, n
     if not clauses:
         return None
     key = min(cloud.ports[owner].key for owner in owners)
-    return Member(key, network.key, version, address, mask, tuple(Clause(*one) for one in sorted(clauses)))
+    return Member(
+        key=key,
+        network=network.key,
+        version=version,
+        address=address,
+        mask=mask,
+        clauses=tuple(Clause(*one) for one in sorted(clauses)),
+    )
 
 
 def _neighbour(cloud: Cloud, host_id: str, port_id: str) -> Neighbour | None:
@@ -318,11 +325,11 @@ def _neighbour(cloud: Cloud, host_id: str, port_id: str) -> Neighbour | None:
         return None
     mac = int(port.mac)
     return Neighbour(
-        port.key,
-        cloud.networks[port.network_id].key,
-        mac,
-        tuple(int(one.address) for one in port.fixed_ips if one.address.version == 4),
-        (*(int(one.address) for one in port.fixed_ips if one.address.version == 6), link_local(mac)),
+        key=port.key,
+        network=cloud.networks[port.network_id].key,
+        mac=mac,
+        ipv4=tuple(int(one.address) for one in port.fixed_ips if one.address.version == 4),
+        ipv6=(*(int(one.address) for one in port.fixed_ips if one.address.version == 6), link_local(mac)),
     )
 
 
@@ -351,17 +358,24 @@ def _station(cloud: Cloud, host_id: str, network: Network, index: NetworkIndex, 
     port = min((cloud.ports[owner] for owner in owners), key=lambda one: one.key)
     binding = cloud.served[port.id].binding
     if len(owners) > 1:
-        return Station(port.key, network.key, mac, None, None)
+        return Station(key=port.key, network=network.key, mac=mac, ofport=None, peer=None)
     if binding is None:
         return None
     if binding.host_id == host_id:
         if binding.ofport is None:
             return None
-        return Station(port.key, network.key, mac, binding.ofport, None, _filtering(cloud, port.id))
+        return Station(
+            key=port.key,
+            network=network.key,
+            mac=mac,
+            ofport=binding.ofport,
+            peer=None,
+            filtering=_filtering(cloud, port.id),
+        )
     peer, facts = cloud.hosts[binding.host_id].tunnel_ip, cloud.facts.get(host_id)
     if network.type is not NetworkType.VXLAN or peer is None or facts is None or facts.tunnel_ofport is None:
         return None
-    return Station(port.key, network.key, mac, None, int(peer))
+    return Station(key=port.key, network=network.key, mac=mac, ofport=None, peer=int(peer))
 
 
 def _holder(cloud: Cloud, group: IpGroup) -> Port | None:
@@ -386,12 +400,12 @@ def _ip_group(cloud: Cloud, host_id: str, group_id: str) -> IpGroupView | None:
     holder = _holder(cloud, group)
     mac = group.virtual_mac if holder is None or group.virtual_mac is not None else holder.mac
     return IpGroupView(
-        group.key,
-        network.key,
-        int(group.address.version),
-        int(group.address),
-        tuple(sorted(members, key=lambda one: one.key)),
-        None if holder is None else holder.key,
-        None if holder is None or mac is None else int(mac),
-        group.vrrp,
+        key=group.key,
+        network=network.key,
+        version=int(group.address.version),
+        address=int(group.address),
+        members=tuple(sorted(members, key=lambda one: one.key)),
+        holder=None if holder is None else holder.key,
+        mac=None if holder is None or mac is None else int(mac),
+        vrrp=group.vrrp,
     )

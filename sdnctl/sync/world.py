@@ -370,12 +370,12 @@ class World:
         # Who may send from anywhere is a router, not everybody: a whole address space is nobody's membership.
         sources = (one for one in sources_of(port, (group.address for group in shared)) if one.mask) if groups else ()
         return Served(
-            port.network_id,
-            binding,
-            tuple(sorted(macs)),
-            binding is not None and port.is_open,
-            groups,
-            tuple({pack_prefix(one.version, one.address, one.mask): None for one in sources}),
+            network_id=port.network_id,
+            binding=binding,
+            macs=tuple(sorted(macs)),
+            is_open=binding is not None and port.is_open,
+            groups=groups,
+            addresses=tuple({pack_prefix(one.version, one.address, one.mask): None for one in sources}),
         )
 
     def _change(self, port_id: str, old: Served | None, new: Served | None) -> None:
@@ -697,12 +697,20 @@ def _vrrp_rules(group: IpGroup) -> SecurityGroup:
     version = group.address.version
     heard = IPNetwork(IPAddress(VRRP_GROUPS[version], version))
     rules = (
-        SecurityRule(f"{group.id}-1", Direction.EGRESS, version, VRRP, remote_prefix=heard),
-        SecurityRule(f"{group.id}-2", Direction.EGRESS, version, VRRP, remote_group_id=group.id),
-        SecurityRule(f"{group.id}-3", Direction.INGRESS, version, VRRP, remote_group_id=group.id),
+        SecurityRule(
+            id=f"{group.id}-1", direction=Direction.EGRESS, version=version, protocol=VRRP, remote_prefix=heard
+        ),
+        SecurityRule(
+            id=f"{group.id}-2", direction=Direction.EGRESS, version=version, protocol=VRRP, remote_group_id=group.id
+        ),
+        SecurityRule(
+            id=f"{group.id}-3", direction=Direction.INGRESS, version=version, protocol=VRRP, remote_group_id=group.id
+        ),
     )
     # Stateless: it must not make a stateful port out of another one.
-    return SecurityGroup(group.id, group.key, group.project_id, group.name, stateful=False, rules=rules)
+    return SecurityGroup(
+        id=group.id, key=group.key, project_id=group.project_id, name=group.name, stateful=False, rules=rules
+    )
 
 
 def _enter(index: dict[_Key, set[str]], key: _Key, value: str, *, is_there: bool) -> None:

@@ -241,9 +241,17 @@ def test_explain_a_packet(client: Client, sender: str, fabric: FakeFabric) -> No
     ask(client, {"port": sender, "to": sender, "fields": "tcp,tcp_dst=80", "connection": "reply", "installed": True})
     ask(client, {"port": sender, "to": "2001:db8::5"}, ADMIN)
     assert fabric.questions == [
-        PacketQuestion(sender, project_id=PROJECT),
-        PacketQuestion(sender, "tcp,tcp_dst=80", sender, None, Connection.REPLY, installed=True, project_id=PROJECT),
-        PacketQuestion(sender, to_address=IPAddress("2001:db8::5")),
+        PacketQuestion(port_id=sender, project_id=PROJECT),
+        PacketQuestion(
+            port_id=sender,
+            fields="tcp,tcp_dst=80",
+            to_port=sender,
+            to_address=None,
+            connection=Connection.REPLY,
+            installed=True,
+            project_id=PROJECT,
+        ),
+        PacketQuestion(port_id=sender, to_address=IPAddress("2001:db8::5")),
     ]
 
 

@@ -107,26 +107,26 @@ class Guest:
 
     def local(self) -> LocalPort:
         return LocalPort(
-            PortKey(self.number),
-            NetworkKey(self.net.key),
-            Ofport(self.number),
-            mac(self.number),
-            self.sources,
-            self.filters,
-            self.dhcp,
-            self.filtering,
-            tuple(map(GroupKey, self.groups)) if self.filtering else (),
-            self.qos,
+            key=PortKey(self.number),
+            network=NetworkKey(self.net.key),
+            ofport=Ofport(self.number),
+            mac=mac(self.number),
+            sources=self.sources,
+            filters=self.filters,
+            dhcp=self.dhcp,
+            filtering=self.filtering,
+            groups=tuple(map(GroupKey, self.groups)) if self.filtering else (),
+            qos=self.qos,
             observes=self.observes and self.filters is not None and not self.filters.arp,
         )
 
     def neighbour(self) -> Neighbour:
         return Neighbour(
-            PortKey(self.number),
-            NetworkKey(self.net.key),
-            mac(self.number),
-            self.addresses4,
-            (*self.addresses6, link_local(mac(self.number))),
+            key=PortKey(self.number),
+            network=NetworkKey(self.net.key),
+            mac=mac(self.number),
+            ipv4=self.addresses4,
+            ipv6=(*self.addresses6, link_local(mac(self.number))),
         )
 
 
@@ -179,17 +179,17 @@ class Cloud:
                 continue
             found = vip.virtual_mac or (None if vip.holder is None else mac(vip.holder))
             yield IpGroupView(
-                GroupKey(vip.number),
-                NetworkKey(net.key),
-                vip.version,
-                vip.address,
-                tuple(
+                key=GroupKey(vip.number),
+                network=NetworkKey(net.key),
+                version=vip.version,
+                address=vip.address,
+                members=tuple(
                     Announcer(PortKey(one), Ofport(one), vip.pinned in {None, one})
                     for one in sorted(here.intersection(vip.members))
                 ),
-                None if vip.holder is None else PortKey(vip.holder),
-                found if vip.holder is not None else None,
-                vip.vrrp,
+                holder=None if vip.holder is None else PortKey(vip.holder),
+                mac=found if vip.holder is not None else None,
+                vrrp=vip.vrrp,
             )
 
     def on(self, host: int, net: Net | None = None) -> list[Guest]:
@@ -228,7 +228,9 @@ class Cloud:
             if found:
                 clauses = tuple(sorted(found, key=lambda one: (one.direction, one.keeps, one.remote)))
                 key = PortKey(min(guest.number for guest in guests))
-                yield Member(key, NetworkKey(net.key), version, address, mask, clauses)
+                yield Member(
+                    key=key, network=NetworkKey(net.key), version=version, address=address, mask=mask, clauses=clauses
+                )
 
     def _network(self, host: int, net: Net) -> Iterator[object]:
         members = [guest for guest in self.guests if guest.net == net]
@@ -238,32 +240,32 @@ class Cloud:
         open_ports = [Ofport(guest.number) for guest in self.on(host, net) if guest.is_open]
         numbers = sorted({ofport // CHUNK for ofport in ofports})
         yield NetworkView(
-            NetworkKey(net.key),
-            net.type,
-            net.segment,
-            TUNNEL if vxlan else PATCH,
-            tuple(map(endpoint, others)),
-            tuple(numbers),
-            any(guest.is_open for guest in members),
-            net.isolated,
+            key=NetworkKey(net.key),
+            type=net.type,
+            segmentation_id=net.segment,
+            underlay_ofport=TUNNEL if vxlan else PATCH,
+            peers=tuple(map(endpoint, others)),
+            chunks=tuple(numbers),
+            floods_unknown=any(guest.is_open for guest in members),
+            isolated=net.isolated,
         )
         for number in numbers:
             yield FloodChunk(
-                NetworkKey(net.key),
-                number,
-                tuple(sorted(one for one in ofports if one // CHUNK == number)),
-                tuple(sorted(one for one in open_ports if one // CHUNK == number)),
-                tuple(
+                network=NetworkKey(net.key),
+                number=number,
+                ofports=tuple(sorted(one for one in ofports if one // CHUNK == number)),
+                open_ofports=tuple(sorted(one for one in open_ports if one // CHUNK == number)),
+                filtered=tuple(
                     Filtered(Ofport(guest.number), PortKey(guest.number), guest.filtering)
                     for guest in sorted(self.on(host, net), key=lambda one: one.number)
                     if guest.number // CHUNK == number and guest.filtering
                 ),
-                tuple(
+                service_ofports=tuple(
                     Ofport(guest.number)
                     for guest in sorted(self.on(host, net), key=lambda one: one.number)
                     if guest.number // CHUNK == number and guest.service and net.isolated
                 ),
-                tuple(
+                metered=tuple(
                     Metered(Ofport(guest.number), PortKey(guest.number))
                     for guest in sorted(self.on(host, net), key=lambda one: one.number)
                     if guest.number // CHUNK == number and guest.qos.limits_receiving
@@ -285,11 +287,18 @@ class Cloud:
             if net.isolated and all(guest.service for guest in guests):
                 yield ServiceMac(PortKey(min(guest.number for guest in guests)), network, address)
             if len(guests) > 1:
-                yield Station(key, network, address, None, None)
+                yield Station(key=key, network=network, mac=address, ofport=None, peer=None)
             elif first.host == host:
-                yield Station(key, network, address, Ofport(first.number), None, first.filtering)
+                yield Station(
+                    key=key,
+                    network=network,
+                    mac=address,
+                    ofport=Ofport(first.number),
+                    peer=None,
+                    filtering=first.filtering,
+                )
             elif vxlan:
-                yield Station(key, network, address, None, endpoint(first.host))
+                yield Station(key=key, network=network, mac=address, ofport=None, peer=endpoint(first.host))
 
 
 def flows_of(view: object) -> tuple[Flow, ...]:

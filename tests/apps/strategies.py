@@ -21,7 +21,7 @@ def crowded(draw: st.DrawFn) -> Cloud:
     """Every kind of network at once, on two hosts, and security groups that allow more than they refuse."""
     groups = [tuple(sorted(draw(st.sets(st.integers(1, 4), max_size=2)))) for _ in CLOUD.guests]
     guests = tuple(replace(guest, groups=some) for guest, some in zip(CLOUD.guests, groups, strict=True))
-    anything = tuple(GroupRule(way, version, None, None, None, False, None) for way in Direction for version in (4, 6))
+    anything = tuple(GroupRule(direction=way, version=version) for way in Direction for version in (4, 6))
     found = [draw(policies(GroupKey(key))) for key in range(1, 5)]
     found[0] = replace(found[0], rules=(*found[0].rules, *anything))
     return replace(CLOUD, guests=guests, policies=tuple(found))

@@ -22,20 +22,20 @@ from tests.apps.packets import mac, v4
 pytestmark = pytest.mark.net
 
 LEASE = Lease(
-    mac(5),
-    v4(5),
-    24,
-    v4(250),
-    mac(250),
-    v4(254),
-    (0x08080808,),
-    "example.test",
-    ("example.test",),
-    "vm-five",
-    1450,
-    86400,
-    (Route(0xC0A80000, 16, v4(9)),),
-    (DhcpOption("ntp-server", "10.0.0.3"),),
+    mac=mac(5),
+    address=v4(5),
+    prefix_length=24,
+    server_address=v4(250),
+    server_mac=mac(250),
+    gateway=v4(254),
+    dns_servers=(0x08080808,),
+    domain="example.test",
+    search_domains=("example.test",),
+    hostname="vm-five",
+    mtu=1450,
+    time_s=86400,
+    routes=(Route(0xC0A80000, 16, v4(9)),),
+    options=(DhcpOption("ntp-server", "10.0.0.3"),),
 )
 REMEMBERED = """lease {
   interface "%s";

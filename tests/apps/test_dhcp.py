@@ -28,26 +28,35 @@ from tests.apps.packets import checksum, mac, v4
 
 SERVER = v4(250)
 LEASE = Lease(
-    mac(5),
-    v4(5),
-    24,
-    SERVER,
-    mac(250),
-    v4(254),
-    (0x08080808, 0x01010101),
-    "example.test",
-    ("example.test",),
-    "vm-five",
-    1450,
-    86400,
-    (),
-    (),
+    mac=mac(5),
+    address=v4(5),
+    prefix_length=24,
+    server_address=SERVER,
+    server_mac=mac(250),
+    gateway=v4(254),
+    dns_servers=(0x08080808, 0x01010101),
+    domain="example.test",
+    search_domains=("example.test",),
+    hostname="vm-five",
+    mtu=1450,
+    time_s=86400,
+    routes=(),
+    options=(),
 )
 DISCOVER, REQUEST, DECLINE, RELEASE, INFORM = b"\1", b"\3", b"\4", b"\7", b"\10"
 ASKED = bytes((1, 28, 2, 3, 15, 6, 119, 12, 44, 47, 26, 121, 42))
 """What dhclient asks for."""
 QUESTION = Bootp(
-    frames.BROADCAST_MAC, mac(5), 0, frames.BROADCAST, 68, 67, 1, 0x12345678, mac(5).to_bytes(6, "big") + bytes(10), {}
+    eth_dst=frames.BROADCAST_MAC,
+    eth_src=mac(5),
+    ip_src=0,
+    ip_dst=frames.BROADCAST,
+    udp_src=68,
+    udp_dst=67,
+    op=1,
+    xid=0x12345678,
+    client=mac(5).to_bytes(6, "big") + bytes(10),
+    options={},
 )
 
 

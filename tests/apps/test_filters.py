@@ -70,7 +70,7 @@ GUESTS = {
     number: Guest(number, NET, 1, filters=filters, pairs=second(number)) for number, filters in enumerate(EVERY, 1)
 }
 FRIENDS = GroupKey(1)
-LET_IN = tuple(GroupRule(one, 4, None, None, None, keeps=False, remote=FRIENDS) for one in Direction)
+LET_IN = tuple(GroupRule(direction=one, version=4, remote=FRIENDS) for one in Direction)
 GUARDED, MEMBER = 30, 31
 CLOUD = Cloud(
     (

@@ -23,26 +23,26 @@ options = st.dictionaries(
 
 messages = st.builds(
     Bootp,
-    macs,
-    macs,
-    words,
-    words,
-    halves,
-    halves,
-    st.integers(0, 255),
-    words,
-    st.binary(min_size=16, max_size=16),
-    options,
-    halves,
-    halves,
-    st.integers(0, 255),
-    halves,
-    words,
-    words,
-    words,
-    words,
-    texts,
-    texts,
+    eth_dst=macs,
+    eth_src=macs,
+    ip_src=words,
+    ip_dst=words,
+    udp_src=halves,
+    udp_dst=halves,
+    op=st.integers(0, 255),
+    xid=words,
+    client=st.binary(min_size=16, max_size=16),
+    options=options,
+    secs=halves,
+    flags=halves,
+    hops=st.integers(0, 255),
+    hardware=halves,
+    ciaddr=words,
+    yiaddr=words,
+    siaddr=words,
+    giaddr=words,
+    sname=texts,
+    file=texts,
 )
 
 
@@ -79,7 +79,9 @@ def test_other_peoples_frame_is_read() -> None:
     assert (found.udp_src, found.udp_dst, found.ip_dst, found.eth_src) == (68, 67, 0xFFFFFFFF, 0x525400000005)
 
 
-EMPTY = Bootp(0, 0, 0, 0, 68, 67, 1, 1, bytes(16), {})
+EMPTY = Bootp(
+    eth_dst=0, eth_src=0, ip_src=0, ip_dst=0, udp_src=68, udp_dst=67, op=1, xid=1, client=bytes(16), options={}
+)
 
 
 @pytest.mark.parametrize(

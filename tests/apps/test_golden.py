@@ -50,10 +50,32 @@ HOST = HostView(HostKey(1), TUNNEL, (PATCH,))
 GREEN = Net(1, NetworkType.VXLAN, 5000)
 VM = Guest(1, GREEN, 1).local()
 VXLAN = NetworkView(
-    NetworkKey(1), NetworkType.VXLAN, 5000, TUNNEL, (endpoint(2), endpoint(3)), (0, 2), floods_unknown=False
+    key=NetworkKey(1),
+    type=NetworkType.VXLAN,
+    segmentation_id=5000,
+    underlay_ofport=TUNNEL,
+    peers=(endpoint(2), endpoint(3)),
+    chunks=(0, 2),
+    floods_unknown=False,
 )
-VLAN = NetworkView(NetworkKey(2), NetworkType.VLAN, 300, PATCH, (), (0,), floods_unknown=False)
-FLAT = NetworkView(NetworkKey(3), NetworkType.FLAT, None, PATCH, (), (0,), floods_unknown=True)
+VLAN = NetworkView(
+    key=NetworkKey(2),
+    type=NetworkType.VLAN,
+    segmentation_id=300,
+    underlay_ofport=PATCH,
+    peers=(),
+    chunks=(0,),
+    floods_unknown=False,
+)
+FLAT = NetworkView(
+    key=NetworkKey(3),
+    type=NetworkType.FLAT,
+    segmentation_id=None,
+    underlay_ofport=PATCH,
+    peers=(),
+    chunks=(0,),
+    floods_unknown=True,
+)
 
 
 def test_classify(golden: Golden) -> None:
@@ -132,10 +154,10 @@ def test_switching_of_a_host(golden: Golden) -> None:
 def test_switching_of_a_tunnelled_network(golden: Golden) -> None:
     """Two other hosts, two chunks of local ports, a MAC here, one there, one that two ports may use."""
     flows = [*switching.network_flows(VXLAN)]
-    flows += switching.chunk_flows(FloodChunk(NetworkKey(1), 0, (Ofport(1), Ofport(2))))
-    flows += switching.chunk_flows(FloodChunk(NetworkKey(1), 2, (Ofport(130),)))
+    flows += switching.chunk_flows(FloodChunk(network=NetworkKey(1), number=0, ofports=(Ofport(1), Ofport(2))))
+    flows += switching.chunk_flows(FloodChunk(network=NetworkKey(1), number=2, ofports=(Ofport(130),)))
     for number, ofport, peer in ((1, Ofport(1), None), (6, None, endpoint(2)), (9, None, None)):
-        station = Station(PortKey(number), NetworkKey(1), mac(number), ofport, peer)
+        station = Station(key=PortKey(number), network=NetworkKey(1), mac=mac(number), ofport=ofport, peer=peer)
         flows += switching.station_flows(station)
     golden.check("switching/vxlan", flows)
 
@@ -146,7 +168,9 @@ def test_switching_of_a_tagged_network(golden: Golden) -> None:
 
 def test_switching_of_a_flat_network_with_an_open_port(golden: Golden) -> None:
     """Unknown MACs are flooded, but only the port whose security is off gets a copy."""
-    chunk = FloodChunk(NetworkKey(3), 0, (Ofport(21), Ofport(22), Ofport(23)), (Ofport(22),))
+    chunk = FloodChunk(
+        network=NetworkKey(3), number=0, ofports=(Ofport(21), Ofport(22), Ofport(23)), open_ofports=(Ofport(22),)
+    )
     golden.check("switching/flat_open", [*switching.network_flows(FLAT), *switching.chunk_flows(chunk)])
 
 
@@ -157,7 +181,13 @@ def test_isolation(golden: Golden) -> None:
     for number in (1, 6):
         flows += isolation.service_flows(ServiceMac(PortKey(number), NetworkKey(1), mac(number)))
     filtered = (Filtered(Ofport(1), PortKey(1), Filtering.STATELESS),)
-    chunk = FloodChunk(NetworkKey(1), 0, (Ofport(1), Ofport(2), Ofport(3)), (), filtered, (Ofport(1),))
+    chunk = FloodChunk(
+        network=NetworkKey(1),
+        number=0,
+        ofports=(Ofport(1), Ofport(2), Ofport(3)),
+        filtered=filtered,
+        service_ofports=(Ofport(1),),
+    )
     golden.check("isolation/network", [*flows, *switching.chunk_flows(chunk)])
 
 
@@ -176,17 +206,33 @@ def test_output(golden: Golden) -> None:
 
 def test_qos(golden: Golden) -> None:
     """Of a host; of a port with every limit and a mark; of one that may send only so much; and copies to both."""
-    whole = QosLimits(bandwidth(10000), packet_rate(5), bandwidth(20000), packet_rate(4), 46)
-    all_limits, one_limit = replace(VM, qos=whole), replace(Guest(2, GREEN, 1).local(), qos=QosLimits(bandwidth(5000)))
+    whole = QosLimits(
+        from_bandwidth=bandwidth(10000),
+        from_packets=packet_rate(5),
+        to_bandwidth=bandwidth(20000),
+        to_packets=packet_rate(4),
+        dscp=46,
+    )
+    all_limits = replace(VM, qos=whole)
+    one_limit = replace(Guest(2, GREEN, 1).local(), qos=QosLimits(from_bandwidth=bandwidth(5000)))
     flows = [*qos.host_flows(HOST), *qos.port_flows(all_limits), *qos.port_flows(one_limit)]
     flows += [*output.port_flows(all_limits), *output.port_flows(one_limit)]
-    chunk = FloodChunk(NetworkKey(1), 0, (Ofport(1), Ofport(2)), metered=(Metered(Ofport(1), PortKey(1)),))
+    chunk = FloodChunk(
+        network=NetworkKey(1), number=0, ofports=(Ofport(1), Ofport(2)), metered=(Metered(Ofport(1), PortKey(1)),)
+    )
     golden.check("qos/port", [*flows, *switching.chunk_flows(chunk)])
 
 
 def test_copies_to_a_filtered_port_that_may_receive_only_so_much(golden: Golden) -> None:
     filtered, metered = Filtered(Ofport(1), PortKey(1), Filtering.STATELESS), Metered(Ofport(1), PortKey(1))
-    chunk = FloodChunk(NetworkKey(1), 0, (Ofport(1), Ofport(2)), (Ofport(2),), (filtered,), metered=(metered,))
+    chunk = FloodChunk(
+        network=NetworkKey(1),
+        number=0,
+        ofports=(Ofport(1), Ofport(2)),
+        open_ofports=(Ofport(2),),
+        filtered=(filtered,),
+        metered=(metered,),
+    )
     golden.check("qos/filtered", switching.chunk_flows(chunk))
 
 
@@ -198,12 +244,23 @@ def test_security_groups_of_a_port(golden: Golden) -> None:
     """Two groups, one of them stateful: what the port has more than one without groups."""
     port = replace(VM, filtering=Filtering.STATEFUL, groups=(GroupKey(1), GroupKey(2)))
     flows = [*classify.port_flows(port), *security_groups.port_flows(port)]
-    flows += switching.station_flows(Station(PortKey(1), NetworkKey(1), mac(1), Ofport(1), None, Filtering.STATEFUL))
+    flows += switching.station_flows(
+        Station(
+            key=PortKey(1), network=NetworkKey(1), mac=mac(1), ofport=Ofport(1), peer=None, filtering=Filtering.STATEFUL
+        )
+    )
     filtered = (
         Filtered(Ofport(1), PortKey(1), Filtering.STATEFUL),
         Filtered(Ofport(3), PortKey(3), Filtering.STATELESS),
     )
-    flows += switching.chunk_flows(FloodChunk(NetworkKey(1), 0, (Ofport(1), Ofport(2), Ofport(3)), (), filtered))
+    flows += switching.chunk_flows(
+        FloodChunk(
+            network=NetworkKey(1),
+            number=0,
+            ofports=(Ofport(1), Ofport(2), Ofport(3)),
+            filtered=filtered,
+        )
+    )
     golden.check("security_groups/port", flows)
 
 
@@ -213,25 +270,37 @@ def test_rules_of_a_security_group(golden: Golden) -> None:
     into, out = Direction.INGRESS, Direction.EGRESS
     friends, offices = GroupKey(7), GroupKey(9)
     rules = (
-        GroupRule(out, 4, None, None, None, keeps=False),
-        GroupRule(into, 4, 6, 1000, 1999, keeps=False),
-        GroupRule(into, 4, 17, 53, 53, keeps=False, prefix=(v4(0x80), 0xFFFFFF80)),
-        GroupRule(into, 6, 58, 128, 0, keeps=False),
-        GroupRule(into, 4, 47, None, None, keeps=True),
-        GroupRule(into, 4, 6, 22, 22, keeps=False, remote=friends),
-        GroupRule(into, 4, 6, 22, 22, keeps=True, remote=offices),
-        GroupRule(into, 6, None, None, None, keeps=False, remote=friends),
+        GroupRule(direction=out, version=4),
+        GroupRule(direction=into, version=4, protocol=6, port_min=1000, port_max=1999),
+        GroupRule(direction=into, version=4, protocol=17, port_min=53, port_max=53, prefix=(v4(0x80), 0xFFFFFF80)),
+        GroupRule(direction=into, version=6, protocol=58, port_min=128, port_max=0),
+        GroupRule(direction=into, version=4, protocol=47, keeps=True),
+        GroupRule(direction=into, version=4, protocol=6, port_min=22, port_max=22, remote=friends),
+        GroupRule(direction=into, version=4, protocol=6, port_min=22, port_max=22, keeps=True, remote=offices),
+        GroupRule(direction=into, version=6, remote=friends),
     )
     view = GroupView(GroupKey(5), rules, (GroupAddress(offices, 4, v4(0), 0xFFFFFFF0),))
     flows = [*security_groups.group_flows(view)]
     clause = Clause(into, keeps=False, remote=friends)
     whole = (1 << 128) - 1
-    flows += security_groups.member_flows(Member(PortKey(6), NetworkKey(1), 4, v4(6), 0xFFFFFFFF, (clause,)))
-    flows += security_groups.member_flows(Member(PortKey(6), NetworkKey(1), 6, ll(6), whole, (clause,)))
+    flows += security_groups.member_flows(
+        Member(key=PortKey(6), network=NetworkKey(1), version=4, address=v4(6), mask=0xFFFFFFFF, clauses=(clause,))
+    )
+    flows += security_groups.member_flows(
+        Member(key=PortKey(6), network=NetworkKey(1), version=6, address=ll(6), mask=whole, clauses=(clause,))
+    )
     golden.check("security_groups/rules", flows)
 
 
-VIP = IpGroupView(GroupKey(7), NetworkKey(1), 4, v4(200), (Announcer(PortKey(1), Ofport(1)),), PortKey(2), mac(2))
+VIP = IpGroupView(
+    key=GroupKey(7),
+    network=NetworkKey(1),
+    version=4,
+    address=v4(200),
+    members=(Announcer(PortKey(1), Ofport(1)),),
+    holder=PortKey(2),
+    mac=mac(2),
+)
 
 
 def test_ip_group(golden: Golden) -> None:

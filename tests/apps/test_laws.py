@@ -70,7 +70,14 @@ nets = st.one_of(
 
 
 rates = st.none() | st.builds(Rate, st.sampled_from((1, 5000, 0xFFFFFFFF)), st.sampled_from((100, 0xFFFFFFFF)))
-limits = st.builds(QosLimits, rates, rates, rates, rates, st.sampled_from((None, 0, 46)))
+limits = st.builds(
+    QosLimits,
+    from_bandwidth=rates,
+    from_packets=rates,
+    to_bandwidth=rates,
+    to_packets=rates,
+    dscp=st.sampled_from((None, 0, 46)),
+)
 
 
 @st.composite
@@ -85,23 +92,21 @@ def pairs(draw: st.DrawFn) -> Source:
 
 rules = st.builds(
     GroupRule,
-    st.sampled_from(Direction),
-    st.just(4),
-    st.sampled_from((None, 6, 17, 1, 47)),
-    st.sampled_from((None, 0, 80)),
-    st.sampled_from((None, 90, 255)),
-    st.booleans(),
-    st.sampled_from((None, (0, 0), (v4(0), 0xFFFFFF00))),
+    direction=st.sampled_from(Direction),
+    version=st.just(4),
+    protocol=st.sampled_from((None, 6, 17, 1, 47)),
+    port_min=st.sampled_from((None, 0, 80)),
+    port_max=st.sampled_from((None, 90, 255)),
+    keeps=st.booleans(),
+    prefix=st.sampled_from((None, (0, 0), (v4(0), 0xFFFFFF00))),
 ) | st.builds(
     GroupRule,
-    st.sampled_from(Direction),
-    st.sampled_from((4, 6)),
-    st.sampled_from((None, 17)),
-    st.sampled_from((None, 80)),
-    st.none(),
-    st.booleans(),
-    st.none(),
-    st.integers(1, 6).map(GroupKey),
+    direction=st.sampled_from(Direction),
+    version=st.sampled_from((4, 6)),
+    protocol=st.sampled_from((None, 17)),
+    port_min=st.sampled_from((None, 80)),
+    keeps=st.booleans(),
+    remote=st.integers(1, 6).map(GroupKey),
 )
 
 

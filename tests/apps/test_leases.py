@@ -19,48 +19,65 @@ from sdnctl.model.port import DHCP_OWNER, AddressPair, DhcpOption, FixedIP, Port
 from tests.apps.packets import ll, mac, v4, v6
 from tests.apps.test_dhcp import DISCOVER, question
 
-NETWORK = Network("net", NetworkKey(1), "project", "green", NetworkType.VXLAN, None, 5000, 1450)
+NETWORK = Network(
+    id="net",
+    key=NetworkKey(1),
+    project_id="project",
+    name="green",
+    type=NetworkType.VXLAN,
+    physical_network=None,
+    segmentation_id=5000,
+    mtu=1450,
+)
 SUBNET = Subnet(
-    "four",
-    "net",
-    IPNetwork("10.0.0.0/24"),
-    IPAddress("10.0.0.254"),
+    id="four",
+    network_id="net",
+    cidr=IPNetwork("10.0.0.0/24"),
+    gateway_ip=IPAddress("10.0.0.254"),
     dns_nameservers=(IPAddress("8.8.8.8"), IPAddress("2001:4860:4860::8888")),
     host_routes=(HostRoute(IPNetwork("192.168.0.0/16"), IPAddress("10.0.0.9")),),
 )
-SIX = Subnet("six", "net", IPNetwork("2001:db8::/64"), IPAddress("2001:db8::fe"))
-SECOND = Subnet("second", "net", IPNetwork("10.1.0.0/24"), None)
+SIX = Subnet(id="six", network_id="net", cidr=IPNetwork("2001:db8::/64"), gateway_ip=IPAddress("2001:db8::fe"))
+SECOND = Subnet(id="second", network_id="net", cidr=IPNetwork("10.1.0.0/24"), gateway_ip=None)
 SUBNETS = {one.id: one for one in (SUBNET, SIX, SECOND)}
 SERVER = Port(
-    "server",
-    PortKey(9),
-    "net",
-    "project",
-    "",
-    EUI(mac(250)),
-    (FixedIP("four", IPAddress("10.0.0.250")), FixedIP("second", IPAddress("10.1.0.250"))),
+    id="server",
+    key=PortKey(9),
+    network_id="net",
+    project_id="project",
+    name="",
+    mac=EUI(mac(250)),
+    fixed_ips=(FixedIP("four", IPAddress("10.0.0.250")), FixedIP("second", IPAddress("10.1.0.250"))),
     device_owner=DHCP_OWNER,
 )
-PORT = Port("port", PortKey(5), "net", "project", "vm", EUI(mac(5)), (FixedIP("four", IPAddress("10.0.0.5")),))
+PORT = Port(
+    id="port",
+    key=PortKey(5),
+    network_id="net",
+    project_id="project",
+    name="vm",
+    mac=EUI(mac(5)),
+    fixed_ips=(FixedIP("four", IPAddress("10.0.0.5")),),
+)
 
 
 def test_lease_follows_from_the_model() -> None:
     port = replace(PORT, dhcp_options=(DhcpOption("mtu", "1400"), DhcpOption("59", "2001:db8::1", 6)))
     assert lease_for(port, NETWORK, SUBNETS, SERVER) == Lease(
-        mac(5),
-        v4(5),
-        24,
-        v4(250),
-        mac(250),
-        v4(254),
-        (0x08080808,),
-        "internal",
-        ("internal",),
-        "host-10-0-0-5",
-        1450,
-        86400,
-        (Route(0xC0A80000, 16, v4(9)),),
-        (DhcpOption("mtu", "1400"),),
+        mac=mac(5),
+        address=v4(5),
+        prefix_length=24,
+        server_address=v4(250),
+        server_mac=mac(250),
+        gateway=v4(254),
+        dns_servers=(0x08080808,),
+        domain="internal",
+        search_domains=("internal",),
+        hostname="host-10-0-0-5",
+        mtu=1450,
+        time_s=86400,
+        routes=(Route(0xC0A80000, 16, v4(9)),),
+        options=(DhcpOption("mtu", "1400"),),
     )
 
 

@@ -47,7 +47,14 @@ def rule(
     remote: int | None = None,
 ) -> GroupRule:
     return GroupRule(
-        direction, version, protocol, first, last, keeps, prefix, None if remote is None else GroupKey(remote)
+        direction=direction,
+        version=version,
+        protocol=protocol,
+        port_min=first,
+        port_max=last,
+        keeps=keeps,
+        prefix=prefix,
+        remote=None if remote is None else GroupKey(remote),
     )
 
 

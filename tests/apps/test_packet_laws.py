@@ -170,6 +170,6 @@ def test_what_is_for_an_unknown_mac_asks_the_groups_of_open_ports() -> None:
     packet = Packet.of(frame | {Field.IPV4_SRC: v4(1), Field.IPV4_DST: v4(0x99), Field.IP_PROTO: UDP})
     fate = Simulated.of(cloud).send(packet)
     assert [reason for _, _, reason in fate.drops] == [Reason.NOT_ALLOWED_TO]
-    everybody = GroupRule(Direction.INGRESS, 4, None, None, None, False)
+    everybody = GroupRule(direction=Direction.INGRESS, version=4)
     allowed = replace(cloud, policies=(GroupView(GroupKey(1), (everybody,)),))
     assert Simulated.of(allowed).send(packet).promise.guests == (2,)

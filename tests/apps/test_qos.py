@@ -22,7 +22,13 @@ from tests.apps.packets import arp, broadcast4, to4, to6, v4
 from tests.support.dummy_ovs import DummySwitch
 
 GREEN = Net(1, NetworkType.VXLAN, 5000)
-ALL = QosLimits(Rate(8000, 800), Rate(2000, 2000), Rate(8000, 800), Rate(1, 5), 46)
+ALL = QosLimits(
+    from_bandwidth=Rate(8000, 800),
+    from_packets=Rate(2000, 2000),
+    to_bandwidth=Rate(8000, 800),
+    to_packets=Rate(1, 5),
+    dscp=46,
+)
 RECEIVES = QosLimits(to_packets=Rate(1, 5))
 CLOUD = Cloud(
     (
@@ -35,7 +41,7 @@ CLOUD = Cloud(
         Guest(7, GREEN, 1, dhcp=False, qos=QosLimits(from_bandwidth=bandwidth(1000)), filters=None),
     ),
     vips=(Vip(31, GREEN, 4, v4(200), (1, 3), holder=1),),
-    policies=(GroupView(GroupKey(1), tuple(GroupRule(one, 4, None, None, None, keeps=False) for one in Direction)),),
+    policies=(GroupView(GroupKey(1), tuple(GroupRule(direction=one, version=4) for one in Direction)),),
 )
 """Guest 1 and 5 have no limit; 2, 3 and 4 may receive only so much."""
 
@@ -49,9 +55,15 @@ def test_a_policy_amounts_to_its_rules() -> None:
         QosRule("packet_rate_limit", egress, 5),
         QosRule("packet_rate_limit", ingress, 2, 3),
     )
-    limits = QosPolicy("id", "project", "name", rules).limits
-    assert limits == QosLimits(Rate(10000, 2000), Rate(5000, 1000), Rate(3000, 700), Rate(2000, 3000), 46)
-    assert QosPolicy("id", "project", "name").limits == QosLimits()
+    limits = QosPolicy(id="id", project_id="project", name="name", rules=rules).limits
+    assert limits == QosLimits(
+        from_bandwidth=Rate(10000, 2000),
+        from_packets=Rate(5000, 1000),
+        to_bandwidth=Rate(3000, 700),
+        to_packets=Rate(2000, 3000),
+        dscp=46,
+    )
+    assert QosPolicy(id="id", project_id="project", name="name").limits == QosLimits()
 
 
 @pytest.mark.parametrize(
@@ -72,7 +84,16 @@ def test_edges_of_rates(rate: Rate | None, found: Rate | None) -> None:
 
 def test_another_rate_changes_meters_and_no_flow() -> None:
     one = Guest(1, GREEN, 1, qos=ALL).local()
-    other = replace(one, qos=QosLimits(bandwidth(9000, 50), packet_rate(7), bandwidth(1), packet_rate(1, 1), 46))
+    other = replace(
+        one,
+        qos=QosLimits(
+            from_bandwidth=bandwidth(9000, 50),
+            from_packets=packet_rate(7),
+            to_bandwidth=bandwidth(1),
+            to_packets=packet_rate(1, 1),
+            dscp=46,
+        ),
+    )
     assert [encode(flow) for flow in apps.port(one)] == [encode(flow) for flow in apps.port(other)]
     assert {meter.id for meter in apps.port_meters(one)} == {meter.id for meter in apps.port_meters(other)}
     assert not set(apps.port_meters(one)) & set(apps.port_meters(other)) - {apps.port_meters(one)[0]}

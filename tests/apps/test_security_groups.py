@@ -70,7 +70,16 @@ def rule(
     prefix: tuple[int, int] | None = None,
     remote: GroupKey | None = None,
 ) -> GroupRule:
-    return GroupRule(direction, version, protocol, low, high, keeps, prefix, remote)
+    return GroupRule(
+        direction=direction,
+        version=version,
+        protocol=protocol,
+        port_min=low,
+        port_max=high,
+        keeps=keeps,
+        prefix=prefix,
+        remote=remote,
+    )
 
 
 ANYTHING_OUT = (rule(OUT), rule(OUT, version=6))

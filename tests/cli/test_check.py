@@ -85,11 +85,11 @@ OVSDB = OvsdbSeen(
     bridges={"br-int": INTEGRATION, "br-ex": PROVIDER},
 )  # fmt: skip
 RIGHT = HostSeen(
-    Host(
-        "id", HostKey(1), "h1", "tcp:192.0.2.1:6640",
+    host=Host(
+        id="id", key=HostKey(1), name="h1", ovsdb="tcp:192.0.2.1:6640",
         tunnel_ip=IPAddress("192.0.2.1"), bridge_mappings=(("physnet1", "br-ex"),), datapath_type="netdev",
     ),
-    "LIVE", "", (), OVSDB, Needs(1500, {"physnet1": 1500}), {"h2": True},
+    state="LIVE", error="", problems=(), ovsdb=OVSDB, needs=Needs(1500, {"physnet1": 1500}), paths={"h2": True},
 )  # fmt: skip
 
 

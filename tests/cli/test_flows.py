@@ -126,7 +126,7 @@ def vms(lan: Api) -> Api:
 def test_explain_tells_a_story(vms: Api) -> None:
     assert vms.ok("explain --from vm1 --to vm2 tcp,tcp_dst=80").out == STORY
     ids = {str(port["name"]): str(port["id"]) for port in vms.repository.objects["port"].values()}
-    assert vms.fabric.questions == [PacketQuestion(ids["vm1"], "tcp,tcp_dst=80", ids["vm2"])]
+    assert vms.fabric.questions == [PacketQuestion(port_id=ids["vm1"], fields="tcp,tcp_dst=80", to_port=ids["vm2"])]
 
 
 def test_explain_takes_words_addresses_and_states(vms: Api) -> None:

@@ -28,7 +28,10 @@ def a_host(ovsdb: str, **changes: Any) -> Host:
 
 def plugs(*names: str, kind: str = "internal", mtu: int = 1450) -> dict[str, PlugSpec]:
     """A plug for each name; port id and MAC follow from the name."""
-    return {name: PlugSpec(f"port-of-{name}", mac_of(name), kind, name, mtu) for name in names}
+    return {
+        name: PlugSpec(port_id=f"port-of-{name}", mac=mac_of(name), type=kind, interface=name, mtu=mtu)
+        for name in names
+    }
 
 
 def mac_of(name: str) -> EUI:

@@ -21,7 +21,7 @@ def by_id(contents: Contents) -> dict[str, Item]:
 
 
 def test_empty(store: Store) -> None:
-    assert store.load() == Contents(Revision(0))
+    assert store.load() == Contents(revision=Revision(0))
 
 
 def test_everything(cloud: Cloud) -> None:
@@ -98,7 +98,7 @@ def test_everything(cloud: Cloud) -> None:
         dns_nameservers=(IPAddress("8.8.8.8"),),
         host_routes=(HostRoute(IPNetwork("10.9.0.0/16"), IPAddress("10.0.0.9")),),
     )
-    assert items[six["id"]] == Subnet(six["id"], network["id"], IPNetwork(V6), None)
+    assert items[six["id"]] == Subnet(id=six["id"], network_id=network["id"], cidr=IPNetwork(V6), gateway_ip=None)
     vm = items[port["id"]]
     assert isinstance(vm, Port)
     assert vm == Port(

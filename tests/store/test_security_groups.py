@@ -438,11 +438,23 @@ def test_what_the_data_plane_reads(cloud: Cloud) -> None:
     by_id = {one.id: one for one in group.rules}
     ingress = Direction.INGRESS
     assert [by_id[one["id"]] for one in made] == [
-        SecurityRule(made[0]["id"], ingress, 4, 6, 80, 81, remote_prefix=IPNetwork("10.0.0.0/24")),
-        SecurityRule(made[1]["id"], ingress, 6, 58, 128, established=Established.KEEP),
-        SecurityRule(made[2]["id"], ingress, 4, remote_group_id=web["id"]),
-        SecurityRule(made[3]["id"], ingress, 4, 47, remote_address_group_id=servers["id"]),
-        SecurityRule(made[4]["id"], ingress, 4, 17),
+        SecurityRule(
+            id=made[0]["id"],
+            direction=ingress,
+            version=4,
+            protocol=6,
+            port_min=80,
+            port_max=81,
+            remote_prefix=IPNetwork("10.0.0.0/24"),
+        ),
+        SecurityRule(
+            id=made[1]["id"], direction=ingress, version=6, protocol=58, port_min=128, established=Established.KEEP
+        ),
+        SecurityRule(id=made[2]["id"], direction=ingress, version=4, remote_group_id=web["id"]),
+        SecurityRule(
+            id=made[3]["id"], direction=ingress, version=4, protocol=47, remote_address_group_id=servers["id"]
+        ),
+        SecurityRule(id=made[4]["id"], direction=ingress, version=4, protocol=17),
     ]
     assert len(by_id) == len(made) + 2
     assert group in cloud.store.load().security_groups

@@ -250,7 +250,11 @@ class Reports:
     def of(self, host_name: str) -> HostFacts:
         number = HOSTS.index(host_name) + 1
         return self.facts.get(host_name) or HostFacts(
-            number, f"serial{number}", {}, Ofport(100), {"physnet1": Ofport(101)}
+            datapath_id=number,
+            serial=f"serial{number}",
+            interfaces={},
+            tunnel_ofport=Ofport(100),
+            patch_ofports={"physnet1": Ofport(101)},
         )
 
     def tell(self, world: World, host_name: str) -> None:

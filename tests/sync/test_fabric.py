@@ -91,8 +91,14 @@ class MemoryStore:
             for port in of("port")
             if isinstance(port, Port)
         ]
-        known = of("network"), of("subnet"), tuple(ports), of("host")
-        return Contents(Revision(len(self.journal)), *known, ip_groups=of("ip_group"))  # type: ignore[arg-type]
+        return Contents(
+            revision=Revision(len(self.journal)),
+            networks=of("network"),
+            subnets=of("subnet"),
+            ports=tuple(ports),
+            hosts=of("host"),
+            ip_groups=of("ip_group"),
+        )
 
     def changes(self, after: Revision) -> tuple[Change, ...]:
         return tuple(self.journal[after:])
@@ -164,7 +170,7 @@ def store(switch: DummySwitch) -> MemoryStore:
         clouds.port("p6"), device_owner=DHCP_OWNER, fixed_ips=(FixedIP("subnet-tunnelled", IPAddress("10.0.1.2")),)
     )
     one.put(
-        Host("id-h1", HostKey(1), "h1", switch.database, datapath_type="dummy"),
+        Host(id="id-h1", key=HostKey(1), name="h1", ovsdb=switch.database, datapath_type="dummy"),
         clouds.network("tunnelled"),
         clouds.subnet("tunnelled"),
         server,

@@ -23,7 +23,7 @@ from tests.sync.clouds import PORTS, Reports, group, mac, network, port, rule, s
 from tests.sync.fakes import FakeSwitch
 
 IN, OUT = Direction.INGRESS, Direction.EGRESS
-WEB = SecurityRule("web", IN, 4, 6, 80, 80)
+WEB = SecurityRule(id="web", direction=IN, version=4, protocol=6, port_min=80, port_max=80)
 
 
 @pytest.fixture(name="cloud")
@@ -47,7 +47,7 @@ def _cloud() -> tuple[World, Reports]:
 
 
 def ask(world: World, sender: str, fields: str = "", to: str | None = None, **more: object) -> dict:
-    question = PacketQuestion(sender, fields, to, **more)
+    question = PacketQuestion(port_id=sender, fields=fields, to_port=to, **more)
     return json.loads(json.dumps(Explainer(world).packet(question, {})))
 
 
@@ -191,7 +191,7 @@ def test_a_tenant_hears_of_its_own_only(cloud: tuple[World, Reports]) -> None:
     world.put_port(
         replace(port("p6", groups=("g3",)), key=PortKey(6), id="secret-port", name="secret", project_id="other")
     )
-    theirs = group("g3", SecurityRule("secret-rule", IN, 4, 6, 80, 80))
+    theirs = group("g3", SecurityRule(id="secret-rule", direction=IN, version=4, protocol=6, port_min=80, port_max=80))
     world.put_group(replace(theirs, id="g3", name="secret-group", project_id="other"))
     reports.plug("h2", "tap-p6", "secret-port", 6, right_mac=False)
     facts = reports.of("h2").interfaces["tap-p6"]
@@ -220,7 +220,7 @@ def test_installed_flows_are_what_counts(cloud: tuple[World, Reports]) -> None:
         compiled = [compile_view(world.view(host_id, unit)) for unit in world.units(host_id)]
         switch.flows = {flow.key: flow for one in compiled for flow in one.flows}
         tasks[host_id] = SimpleNamespace(connection=switch)
-    question = PacketQuestion("p1", "tcp,tcp_dst=80", "p2", installed=True)
+    question = PacketQuestion(port_id="p1", fields="tcp,tcp_dst=80", to_port="p2", installed=True)
     told = Explainer(world).packet(question, tasks)
     assert (told["flows"], told["verdict"]) == ("installed", "arrives")
     assert told["steps"] == Explainer(world).packet(replace(question, installed=False), {})["steps"]

@@ -597,8 +597,12 @@ def test_group_is_known_where_its_network_is() -> None:
     world.put_ip_group(clouds.ip_group("vip1", "p1", "p2", holder="p2"))
     address = int(IPAddress("10.0.1.101"))
     mac = int(clouds.mac("p2"))
-    assert group_view(world, "id-h1") == IpGroupView(21, 1, 4, address, (Announcer(1, 1),), 2, mac)  # type: ignore[arg-type]
-    assert group_view(world, "id-h2") == IpGroupView(21, 1, 4, address, (Announcer(2, 2),), 2, mac)  # type: ignore[arg-type]
+    assert group_view(world, "id-h1") == IpGroupView(
+        key=21, network=1, version=4, address=address, members=(Announcer(1, 1),), holder=2, mac=mac
+    )
+    assert group_view(world, "id-h2") == IpGroupView(
+        key=21, network=1, version=4, address=address, members=(Announcer(2, 2),), holder=2, mac=mac
+    )
     reports.unplug("h1", "tap1")
     reports.tell(world, "h1")
     assert group_view(world, "id-h1") is None
