@@ -358,24 +358,20 @@ def _station(cloud: Cloud, host_id: str, network: Network, index: NetworkIndex, 
     port = min((cloud.ports[owner] for owner in owners), key=lambda one: one.key)
     binding = cloud.served[port.id].binding
     if len(owners) > 1:
-        return Station(key=port.key, network=network.key, mac=mac, ofport=None, peer=None)
+        return Station(key=port.key, network=network.key, mac=mac)
     if binding is None:
         return None
     if binding.host_id == host_id:
         if binding.ofport is None:
             return None
-        return Station(
-            key=port.key,
-            network=network.key,
-            mac=mac,
-            ofport=binding.ofport,
-            peer=None,
-            filtering=_filtering(cloud, port.id),
-        )
+        filtering = _filtering(cloud, port.id)
+        return Station(key=port.key, network=network.key, mac=mac, ofport=binding.ofport, filtering=filtering)
+    if network.type is not NetworkType.VXLAN:
+        return Station(key=port.key, network=network.key, mac=mac, is_remote=True) if index.open_ports else None
     peer, facts = cloud.hosts[binding.host_id].tunnel_ip, cloud.facts.get(host_id)
-    if network.type is not NetworkType.VXLAN or peer is None or facts is None or facts.tunnel_ofport is None:
+    if peer is None or facts is None or facts.tunnel_ofport is None:
         return None
-    return Station(key=port.key, network=network.key, mac=mac, ofport=None, peer=int(peer))
+    return Station(key=port.key, network=network.key, mac=mac, is_remote=True, peer=int(peer))
 
 
 def _holder(cloud: Cloud, group: IpGroup) -> Port | None:

@@ -28,7 +28,7 @@ from sdnctl.model.addresses import sources_of
 from sdnctl.model.host import Host, HostFacts
 from sdnctl.model.ids import Revision
 from sdnctl.model.ip_group import VRRP, VRRP_GROUPS, IpGroup
-from sdnctl.model.network import Network, Subnet
+from sdnctl.model.network import Network, NetworkType, Subnet
 from sdnctl.model.port import DHCP_OWNER, Port
 from sdnctl.model.qos import QosPolicy
 from sdnctl.model.security import AddressGroup, Direction, Established, SecurityGroup, SecurityRule
@@ -411,6 +411,11 @@ class World:
         if hosts_before != hosts_after or was_open != bool(index.open_ports):
             for host_id in hosts_before | hosts_after:
                 self._mark(host_id, Unit(UnitKind.NETWORK, network_id))
+        network = self.networks.get(network_id)
+        if was_open != bool(index.open_ports) and network is not None and network.type is not NetworkType.VXLAN:
+            for host_id in hosts_before & hosts_after:
+                for mac in index.stations:
+                    self._mark(host_id, Unit(UnitKind.STATION, network_id, mac))
         for host_id in hosts_after - hosts_before:
             self.cloud.networks_on[host_id].add(network_id)
             for unit in list(views.network_units(self.cloud, network_id, host_id)):

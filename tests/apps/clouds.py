@@ -287,18 +287,14 @@ class Cloud:
             if net.isolated and all(guest.service for guest in guests):
                 yield ServiceMac(PortKey(min(guest.number for guest in guests)), network, address)
             if len(guests) > 1:
-                yield Station(key=key, network=network, mac=address, ofport=None, peer=None)
+                yield Station(key=key, network=network, mac=address)
             elif first.host == host:
-                yield Station(
-                    key=key,
-                    network=network,
-                    mac=address,
-                    ofport=Ofport(first.number),
-                    peer=None,
-                    filtering=first.filtering,
-                )
+                ofport, filtering = Ofport(first.number), first.filtering
+                yield Station(key=key, network=network, mac=address, ofport=ofport, filtering=filtering)
             elif vxlan:
-                yield Station(key=key, network=network, mac=address, ofport=None, peer=endpoint(first.host))
+                yield Station(key=key, network=network, mac=address, is_remote=True, peer=endpoint(first.host))
+            elif any(guest.is_open for guest in members):
+                yield Station(key=key, network=network, mac=address, is_remote=True)
 
 
 def flows_of(view: object) -> tuple[Flow, ...]:

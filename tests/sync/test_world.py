@@ -61,6 +61,7 @@ def bound_at(world: World, port_id: str) -> tuple[str, str] | None:
 
 events = st.one_of(
     st.tuples(st.just("put_port"), clouds.ports),
+    st.tuples(st.just("change_port"), st.sampled_from(clouds.PORTS), clouds.changes_of_ports),
     st.tuples(st.just("remove_port"), st.sampled_from(clouds.PORTS)),
     st.tuples(
         st.just("plug"),
@@ -97,6 +98,9 @@ def happen(world: World, reports: clouds.Reports, event: tuple[object, ...], vie
     match event:
         case "put_port", port:
             world.put_port(port)  # type: ignore[arg-type]
+        case "change_port", name, change:
+            if name in world.ports:
+                world.put_port(replace(world.ports[str(name)], **change))  # type: ignore[arg-type]
         case "remove_port", name:
             world.remove_port(str(name))
         case "plug", host, interface, port_id, ofport, right_mac:
