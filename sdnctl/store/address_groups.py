@@ -16,7 +16,7 @@ from sqlalchemy import Row, delete, select, update
 from sdnctl.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
 from sdnctl.store import tables
 from sdnctl.store.bodies import list_of, listed, new_id, owner, refuse_unknown
-from sdnctl.store.objects import ADDRESS_GROUP, dump, load_list
+from sdnctl.store.objects import ADDRESS_GROUP
 from sdnctl.store.ranges import parse_network
 from sdnctl.store.write import Write, owns
 
@@ -54,7 +54,7 @@ def change(write: Write, group_id: str, changes: Mapping[str, object], if_match:
     row = claim(write, group_id, if_match)
     refuse_unknown(changes, _CHANGED)
     values = {name: value for name, value in changes.items() if name in _PLAIN}
-    present = {IPNetwork(prefix) for prefix in load_list(row.addresses)}
+    present = {IPNetwork(prefix) for prefix in row.addresses}
     added, removed = _prefixes(changes, "add_addresses"), _prefixes(changes, "remove_addresses")
     if again := present.intersection(added):
         raise InvalidError(
@@ -108,7 +108,7 @@ def _prefixes(body: Mapping[str, object], name: str) -> list[IPNetwork]:
     return prefixes
 
 
-def _column(prefixes: Sequence[IPNetwork]) -> str:
+def _column(prefixes: Sequence[IPNetwork]) -> list[str]:
     if len(prefixes) > MOST:
         raise InvalidError(f"addresses: {len(prefixes)} are too many; a group has at most {MOST}. Use larger prefixes.")
-    return dump([str(prefix) for prefix in sorted(prefixes)])
+    return [str(prefix) for prefix in sorted(prefixes)]

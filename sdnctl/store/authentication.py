@@ -22,7 +22,7 @@ from sdnctl.errors import UnavailableError
 from sdnctl.model.request import Context
 from sdnctl.store import tables
 from sdnctl.store.identity import IMPLIED, PREFIX, digest, insert_token, new_secret
-from sdnctl.store.objects import PROJECT, load_list
+from sdnctl.store.objects import PROJECT
 from sdnctl.store.write import Write
 
 KEEP_S: Final = 5.0
@@ -77,7 +77,7 @@ class Authentication:
         row = self._read(lambda connection: connection.execute(_by_digest, {"digest": key}).first())
         if row is None:
             return None
-        roles = frozenset[str]().union(*(IMPLIED[role] for role in load_list(row.roles)))
+        roles = frozenset[str]().union(*(IMPLIED[role] for role in row.roles))
         context = Context(project_id=row.project_id, user=row.name or row.id, roles=roles)
         entry = (runtime.monotonic() + KEEP_S, row.expires_at or "", context)
         # What changed while the query ran may not be undone by remembering what it was before.
@@ -91,8 +91,7 @@ class Authentication:
 def has_admin(connection: Connection, now: str) -> bool:
     """Somebody can still make tokens."""
     return any(
-        "admin" in load_list(row.roles) and (row.expires_at is None or row.expires_at > now)
-        for row in connection.execute(_usable)
+        "admin" in row.roles and (row.expires_at is None or row.expires_at > now) for row in connection.execute(_usable)
     )
 
 

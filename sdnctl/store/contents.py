@@ -26,7 +26,6 @@ from sdnctl.model.port import AddressPair, DhcpOption, FixedIP, Plug, Port, Port
 from sdnctl.model.qos import QosPolicy, QosRule
 from sdnctl.model.security import AddressGroup, Direction, Established, SecurityGroup, SecurityRule
 from sdnctl.store import tables
-from sdnctl.store.objects import load_dict, load_list
 
 T = TypeVar("T")
 
@@ -274,10 +273,9 @@ def subnet(row: Row[Any]) -> Subnet:
         cidr=IPNetwork(row.cidr),
         gateway_ip=IPAddress(row.gateway_ip) if row.gateway_ip is not None else None,
         enable_dhcp=row.enable_dhcp,
-        dns_nameservers=tuple(IPAddress(server) for server in load_list(row.dns_nameservers)),
+        dns_nameservers=tuple(IPAddress(server) for server in row.dns_nameservers),
         host_routes=tuple(
-            HostRoute(IPNetwork(route["destination"]), IPAddress(route["nexthop"]))
-            for route in load_list(row.host_routes)
+            HostRoute(IPNetwork(route["destination"]), IPAddress(route["nexthop"])) for route in row.host_routes
         ),
     )
 
@@ -290,23 +288,20 @@ def port(row: Row[Any]) -> Port:
         project_id=row.project_id,
         name=row.name,
         mac=EUI(int(row.mac_address.replace(":", ""), 16), 48),
-        fixed_ips=tuple(
-            FixedIP(fixed["subnet_id"], IPAddress(fixed["ip_address"])) for fixed in load_list(row.fixed_ips)
-        ),
+        fixed_ips=tuple(FixedIP(fixed["subnet_id"], IPAddress(fixed["ip_address"])) for fixed in row.fixed_ips),
         allowed_address_pairs=tuple(
             AddressPair(EUI(pair["mac_address"], 48), IPNetwork(pair["ip_address"]).cidr)
-            for pair in load_list(row.allowed_address_pairs)
+            for pair in row.allowed_address_pairs
         ),
         port_security_enabled=row.port_security_enabled,
-        security_filters=filters.without(frozenset(load_list(row.filters_off))),
+        security_filters=filters.without(frozenset(row.filters_off)),
         is_service_port=row.is_service_port,
-        security_groups=tuple(sorted(load_list(row.security_groups))),
+        security_groups=tuple(sorted(row.security_groups)),
         qos_policy_id=row.qos_policy_id,
         admin_state_up=row.admin_state_up,
         device_owner=row.device_owner,
         dhcp_options=tuple(
-            DhcpOption(option["opt_name"], option["opt_value"], option["ip_version"])
-            for option in load_list(row.extra_dhcp_opts)
+            DhcpOption(option["opt_name"], option["opt_value"], option["ip_version"]) for option in row.extra_dhcp_opts
         ),
         dns_name=row.dns_name,
         requested_host=row.binding_host,
@@ -324,10 +319,10 @@ def host(row: Row[Any]) -> Host:
         ovsdb=row.ovsdb,
         bridge=row.bridge,
         tunnel_ip=IPAddress(row.tunnel_ip) if row.tunnel_ip is not None else None,
-        bridge_mappings=tuple(sorted(load_dict(row.bridge_mappings).items())),
+        bridge_mappings=tuple(sorted(row.bridge_mappings.items())),
         datapath_type=row.datapath_type,
         gateway=row.gateway,
-        controllers=tuple(load_list(row.controllers)),
+        controllers=tuple(row.controllers),
     )
 
 
@@ -354,7 +349,7 @@ def address_group(row: Row[Any]) -> AddressGroup:
         key=GroupKey(row.key),
         project_id=row.project_id,
         name=row.name,
-        addresses=tuple(IPNetwork(prefix) for prefix in load_list(row.addresses)),
+        addresses=tuple(IPNetwork(prefix) for prefix in row.addresses),
     )
 
 
@@ -366,7 +361,7 @@ def ip_group(row: Row[Any]) -> IpGroup:
         project_id=row.project_id,
         name=row.name,
         address=IPAddress(row.ip_address),
-        members=tuple(sorted(load_list(row.port_ids))),
+        members=tuple(sorted(row.port_ids)),
         pinned=None if row.active == "auto" else row.active,
         vrrp=row.vrrp,
         holder=row.holder,

@@ -19,7 +19,7 @@ from sdnctl.model.port import DHCP_OWNER, PortStatus
 from sdnctl.store import ports, tables
 from sdnctl.store.bodies import new_id
 from sdnctl.store.fixed_ips import FixedIps
-from sdnctl.store.objects import PORT, load_list
+from sdnctl.store.objects import PORT
 from sdnctl.store.space import Space, SubnetSpace
 from sdnctl.store.write import Write
 
@@ -40,7 +40,7 @@ def follow(write: Write, network: Row[Any]) -> None:
     if not served:
         ports.delete_rows(write, [existing.id])
         return
-    present = {item["ip_address"]: item["subnet_id"] for item in load_list(existing.fixed_ips)}
+    present = {item["ip_address"]: item["subnet_id"] for item in existing.fixed_ips}
     wanted = _wanted(served, {subnet_id: address for address, subnet_id in present.items()})
     if {address for _, address in wanted} != set(present):
         column = ports.move_addresses(write, network.id, existing.id, present, wanted)
@@ -62,17 +62,17 @@ def _create(write: Write, network: Row[Any], space: Space, served: list[SubnetSp
         "device_id": f"dhcp-{network.id}",
         "device_owner": DHCP_OWNER,
         "port_security_enabled": True,
-        "allowed_address_pairs": "",
-        "extra_dhcp_opts": "",
+        "allowed_address_pairs": [],
+        "extra_dhcp_opts": [],
         "dns_name": "",
         "dns_domain": "",
         "binding_host": "",
-        "binding_profile": "",
+        "binding_profile": {},
         "vnic_type": "normal",
         "plug_host": None,
         "plug_type": None,
         "plug_interface": None,
-        "security_groups": "",
+        "security_groups": [],
         "qos_policy_id": None,
     }
     ports.insert_rows(write, [row], ports.address_rows(network.id, port_id, wanted))

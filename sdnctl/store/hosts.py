@@ -17,7 +17,7 @@ from sdnctl.model.request import Object
 from sdnctl.store import tables
 from sdnctl.store.bodies import list_of, listed, new_id, refuse_unknown, text_of
 from sdnctl.store.labels import delete_tags, insert_tags
-from sdnctl.store.objects import HOST, dump
+from sdnctl.store.objects import HOST
 from sdnctl.store.ranges import parse_address
 from sdnctl.store.write import Write
 
@@ -41,7 +41,7 @@ def create(write: Write, bodies: Sequence[Mapping[str, object]]) -> list[str]:
     for body, key in zip(bodies, write.keys(HOST, len(bodies)), strict=True):
         refuse_unknown(body, _CREATED)
         host_id = new_id(write)
-        values = {**_PLAIN, "tunnel_ip": None, "bridge_mappings": "", "controllers": "", **_columns(body)}
+        values = {**_PLAIN, "tunnel_ip": None, "bridge_mappings": {}, "controllers": [], **_columns(body)}
         name = str(body.get("name", ""))
         _refuse_taken(write, host_id, {"name": name, **values})
         write.created(HOST, host_id)
@@ -90,9 +90,9 @@ def _columns(body: Mapping[str, object]) -> dict[str, object]:
         values["tunnel_ip"] = None if address is None else str(parse_address(address, "tunnel_ip"))
     if "bridge_mappings" in body:
         mappings = body["bridge_mappings"]
-        values["bridge_mappings"] = dump(dict(sorted(mappings.items())) if isinstance(mappings, Mapping) else {})
+        values["bridge_mappings"] = dict(sorted(mappings.items())) if isinstance(mappings, Mapping) else {}
     if "controllers" in body:
-        values["controllers"] = dump(list_of(body, "controllers"))
+        values["controllers"] = list_of(body, "controllers")
     return values
 
 

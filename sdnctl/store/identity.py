@@ -19,7 +19,7 @@ from sdnctl.errors import ConflictError, ForbiddenError, InvalidError
 from sdnctl.store import security_groups, tables
 from sdnctl.store.bodies import list_of, listed, new_id, refuse_unknown, text_of
 from sdnctl.store.labels import delete_tags, insert_tags
-from sdnctl.store.objects import PROJECT, TOKEN, dump
+from sdnctl.store.objects import PROJECT, TOKEN
 from sdnctl.store.write import Write
 
 IMPLIED: Final[Mapping[str, frozenset[str]]] = {
@@ -150,7 +150,7 @@ def insert_token(write: Write, body: Mapping[str, object], secret: str) -> str:
     row = write.new(str(body.get("name", "")), str(body.get("description", ""))) | {
         "id": token_id,
         "project_id": project_id,
-        "roles": dump(roles),
+        "roles": roles,
         "expires_at": expires_at,
         "digest": digest(secret),
         "tags": insert_tags(write, token_id, list_of(body, "tags")),

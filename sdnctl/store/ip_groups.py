@@ -23,7 +23,7 @@ from sdnctl.store import ranges, tables
 from sdnctl.store.bodies import list_of, listed, new_id, owner, refuse_unknown, text_of
 from sdnctl.store.fixed_ips import exhausted, refuse_unfit
 from sdnctl.store.labels import delete_tags, insert_tags
-from sdnctl.store.objects import IP_GROUP, NETWORK, PORT, dump, is_service, load_list
+from sdnctl.store.objects import IP_GROUP, NETWORK, PORT, is_service
 from sdnctl.store.space import Space, SubnetSpace
 from sdnctl.store.write import Write, may_see_network, owns
 
@@ -71,7 +71,7 @@ def change(write: Write, group_id: str, changes: Mapping[str, object], if_match:
     active = str(changes.get("active", group["active"]))
     _refuse_stranger(active, members)
     values = {name: value for name, value in changes.items() if name in {"name", "description", "vrrp"}}
-    values |= {"active": active, "port_ids": dump(members)}
+    values |= {"active": active, "port_ids": members}
     holder = _holder(active, members, text_of(group, "holder"))
     values["holder"] = holder
     if holder != group["holder"] or not changes.get("vrrp", group["vrrp"]):
@@ -111,7 +111,7 @@ def moved(write: Write, group_id: str, port_id: str | None, virtual_mac: str | N
         return False
     write.lock_networks((network_id,))
     row = write.connection.execute(select(tables.ip_groups).where(_group.id == group_id)).first()
-    if row is None or row.active not in (AUTO, port_id) or port_id not in (None, *load_list(row.port_ids)):
+    if row is None or row.active not in (AUTO, port_id) or port_id not in (None, *row.port_ids):
         return False
     values = {"holder": port_id, "virtual_mac": virtual_mac if row.vrrp and port_id is not None else None}
     if values == {"holder": row.holder, "virtual_mac": row.virtual_mac}:
@@ -130,9 +130,9 @@ def remove_ports(write: Write, ids: Sequence[str]) -> None:
     groups = write.connection.execute(query.where(_member.port_id.in_(ids)).order_by(_group.id).distinct()).all()
     write.track(IP_GROUP, [row.id for row in groups])
     for row in groups:
-        members = [port_id for port_id in load_list(row.port_ids) if port_id not in ids]
+        members = [port_id for port_id in row.port_ids if port_id not in ids]
         active = AUTO if row.active in ids else row.active
-        values: dict[str, object] = {"port_ids": dump(members), "active": active}
+        values: dict[str, object] = {"port_ids": members, "active": active}
         if row.holder in ids:
             values |= {"holder": None, "virtual_mac": None}
         write.connection.execute(update(tables.ip_groups).where(_group.id == row.id).values(values))
@@ -205,7 +205,7 @@ def _insert(write: Write, space: Space, body: Mapping[str, object], members: Seq
         "network_id": space.network_id,
         "project_id": owner(write, body),
         "ip_address": address,
-        "port_ids": dump(members),
+        "port_ids": members,
         "active": active,
         "vrrp": bool(body.get("vrrp", False)),
         "holder": _holder(active, members, None),

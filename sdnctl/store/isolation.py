@@ -77,7 +77,7 @@ def require_mac_filters(write: Write, network_id: str) -> None:
 
 def refuse_loose_client(network: Row[Any], values: Mapping[str, object]) -> None:
     """For a port with these columns, which is no service port."""
-    if network.client_isolation and (not values["port_security_enabled"] or "mac" in str(values["filters_off"])):
+    if network.client_isolation and (not values["port_security_enabled"] or "mac" in list_of(values, "filters_off")):
         raise _conflict(
             f"a client in network {network.id} keeps its MAC filter, or it could pass for a service port; make it one "
             "first (service_ports of the network), or leave the filter on"

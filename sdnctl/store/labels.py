@@ -10,25 +10,25 @@ from sqlalchemy import delete, update
 
 from sdnctl.errors import InvalidError
 from sdnctl.store import tables
-from sdnctl.store.objects import Kind, dump
+from sdnctl.store.objects import Kind
 from sdnctl.store.write import Write
 
 LONGEST: Final = 255
 
 
-def insert_tags(write: Write, object_id: str, wanted: Iterable[str]) -> str:
+def insert_tags(write: Write, object_id: str, wanted: Iterable[str]) -> list[str]:
     """Write a new object's tags into their table; what its row's column `tags` must say."""
     labels = _checked(write, wanted)
     if labels:
         write.insert(tables.tags, [{"object_id": object_id, "tag": tag} for tag in labels])
-    return dump(labels)
+    return labels
 
 
 def replace_tags(write: Write, kind: Kind, object_id: str, wanted: Iterable[str]) -> None:
     """Give a tracked object these tags and no others."""
     write.connection.execute(delete(tables.tags).where(tables.tags.c.object_id == object_id))
-    text = insert_tags(write, object_id, wanted)
-    write.connection.execute(update(kind.table).where(kind.table.c.id == object_id).values(tags=text))
+    labels = insert_tags(write, object_id, wanted)
+    write.connection.execute(update(kind.table).where(kind.table.c.id == object_id).values(tags=labels))
 
 
 def delete_tags(write: Write, ids: Sequence[str]) -> None:

@@ -18,7 +18,7 @@ from sdnctl.model.port import DHCP_OWNER
 from sdnctl.store import ip_groups, isolation, port_filters, ports, qos, segments, tables
 from sdnctl.store.bodies import list_of, listed, new_id, number_of, owner, refuse_unknown
 from sdnctl.store.labels import delete_tags, insert_tags
-from sdnctl.store.objects import NETWORK, PORT, SUBNET, dump
+from sdnctl.store.objects import NETWORK, PORT, SUBNET
 from sdnctl.store.write import Write, owns
 
 SMALLEST_MTU: Final[Mapping[int, int]] = {4: 68, 6: 1280}
@@ -68,7 +68,7 @@ def create(write: Write, bodies: Sequence[Mapping[str, object]]) -> list[str]:
             "segment": str(segment),
             "mtu": _mtu(write, body, segment.type, segment.physical_network),
             "dns_domain": body.get("dns_domain", ""),
-            "availability_zone_hints": dump(list_of(body, "availability_zone_hints")),
+            "availability_zone_hints": list_of(body, "availability_zone_hints"),
             "qos_policy_id": policy_id,
             **port_filters.of_new_network(write, body, segment.type.value),
             **isolation.of_new_network(body),

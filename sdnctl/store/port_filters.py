@@ -10,7 +10,7 @@ is. Only an admin may give that up; in a network of one's own, its owner may.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import Row, or_, select
@@ -20,8 +20,8 @@ from sdnctl.model.filters import NAMES
 from sdnctl.model.network import NetworkType
 from sdnctl.model.request import Object
 from sdnctl.store import isolation, tables
-from sdnctl.store.bodies import listed
-from sdnctl.store.objects import dump, load_list, security_filters
+from sdnctl.store.bodies import list_of, listed
+from sdnctl.store.objects import security_filters
 from sdnctl.store.write import Write
 
 ATTRIBUTES: Final = frozenset({"port_security_enabled", "security_filters"})
@@ -48,9 +48,9 @@ def of_changed_port(write: Write, network: Row[Any], port: Object, body: Mapping
 
 def of_new_network(write: Write, body: Mapping[str, object], network_type: str) -> dict[str, object]:
     """The columns of a new network."""
-    values = _merged(enabled=True, off="", body=body)
+    values = _merged(enabled=True, off=(), body=body)
     others = _others(network_type, shared=bool(body.get("shared")), external=bool(body.get("router:external")))
-    _refuse_relaxing(write, others, security_filters(enabled=True, off=""), values)
+    _refuse_relaxing(write, others, security_filters(enabled=True, off=()), values)
     return values
 
 
@@ -71,7 +71,7 @@ def refuse_sharing(write: Write, network: Row[Any], body: Mapping[str, object]) 
         )
     port = tables.ports.c
     query = select(port.id).where(
-        port.network_id == network.id, or_(port.port_security_enabled.is_(False), port.filters_off != "")
+        port.network_id == network.id, or_(port.port_security_enabled.is_(False), port.filters_off != [])
     )
     relaxed = list(write.connection.execute(query.order_by(port.id).limit(6)).scalars())
     if relaxed:
@@ -83,7 +83,7 @@ def refuse_sharing(write: Write, network: Row[Any], body: Mapping[str, object]) 
 
 
 def _chosen(
-    write: Write, network: Row[Any], body: Mapping[str, object], *, enabled: bool, off: str
+    write: Write, network: Row[Any], body: Mapping[str, object], *, enabled: bool, off: Sequence[str]
 ) -> dict[str, object]:
     """The columns after `body`, where they were `enabled` and `off` before; ForbiddenError if that is too loose."""
     values = _merged(enabled=enabled, off=off, body=body)
@@ -92,7 +92,7 @@ def _chosen(
     return values
 
 
-def _merged(*, enabled: bool, off: str, body: Mapping[str, object]) -> dict[str, object]:
+def _merged(*, enabled: bool, off: Sequence[str], body: Mapping[str, object]) -> dict[str, object]:
     if body.get("port_security_enabled") is not None:
         enabled = bool(body["port_security_enabled"])
     wish = body.get("security_filters")
@@ -106,9 +106,8 @@ def _merged(*, enabled: bool, off: str, body: Mapping[str, object]) -> dict[str,
                 kind="PortSecurityDisabled",
             )
     else:
-        before = load_list(off)
-        off = dump([name for name in NAMES if not named.get(name, name not in before)])
-    return {"port_security_enabled": enabled, "filters_off": off}
+        off = [name for name in NAMES if not named.get(name, name not in off)]
+    return {"port_security_enabled": enabled, "filters_off": list(off)}
 
 
 def _others(network_type: str, *, shared: bool, external: bool) -> str:
@@ -119,7 +118,7 @@ def _others(network_type: str, *, shared: bool, external: bool) -> str:
 
 
 def _refuse_relaxing(write: Write, others: str, before: Mapping[str, bool], values: Mapping[str, object]) -> None:
-    after = security_filters(enabled=bool(values["port_security_enabled"]), off=str(values["filters_off"]))
+    after = security_filters(enabled=bool(values["port_security_enabled"]), off=list_of(values, "filters_off"))
     loosened = [name for name in NAMES if before[name] and not after[name]]
     if not others or not loosened or write.ctx.is_admin:
         return

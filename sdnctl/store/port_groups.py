@@ -18,7 +18,7 @@ from sdnctl.errors import ConflictError, InvalidError
 from sdnctl.model.request import Object
 from sdnctl.store import security_groups, tables
 from sdnctl.store.bodies import list_of, owner
-from sdnctl.store.objects import SECURITY_GROUP, dump, load_list
+from sdnctl.store.objects import SECURITY_GROUP
 from sdnctl.store.write import Write
 
 _SERVICE: Final = "network:"
@@ -69,13 +69,13 @@ def changed(
         )
     if added:
         write.insert(tables.port_security_groups, [{"port_id": port_id, "group_id": group} for group in added])
-    return {"security_groups": dump(wanted)}
+    return {"security_groups": wanted}
 
 
 def insert(write: Write, rows: Sequence[Mapping[str, object]]) -> None:
     """Put new ports, whose rows are there, into the groups that their column names."""
     places: list[dict[str, object]] = [
-        {"port_id": row["id"], "group_id": group} for row in rows for group in load_list(str(row["security_groups"]))
+        {"port_id": row["id"], "group_id": group} for row in rows for group in list_of(row, "security_groups")
     ]
     if places:
         write.insert(tables.port_security_groups, places)

@@ -14,7 +14,6 @@ from sdnctl.model.port import DHCP_OWNER
 from sdnctl.model.request import Object
 from sdnctl.store import port_filters, tables
 from sdnctl.store.bodies import list_of, listed
-from sdnctl.store.objects import dump
 from sdnctl.store.ranges import parse_network
 from sdnctl.store.space import mac_text
 from sdnctl.store.write import Write
@@ -91,19 +90,19 @@ def _changed(write: Write, port: Object, changes: Mapping[str, object]) -> dict[
         )
     if "binding:profile" in changes:
         profile = changes["binding:profile"]
-        values["binding_profile"] = dump(profile if isinstance(profile, Mapping) else {})
+        values["binding_profile"] = profile if isinstance(profile, Mapping) else {}
     pairs = list_of(port, "allowed_address_pairs")
     if "allowed_address_pairs" in changes:
-        pairs = _pairs(write, list_of(changes, "allowed_address_pairs"), str(port["mac_address"]))
-        values["allowed_address_pairs"] = dump(pairs)
+        values["allowed_address_pairs"] = pairs = _pairs(
+            write, list_of(changes, "allowed_address_pairs"), str(port["mac_address"])
+        )
     if pairs and not port["port_security_enabled"]:
         raise ConflictError(
             "allowed_address_pairs need port_security_enabled: clear them, or leave port security on.",
             kind="AddressPairAndPortSecurityRequired",
         )
     if "extra_dhcp_opts" in changes:
-        options = _merged(list_of(port, "extra_dhcp_opts"), list_of(changes, "extra_dhcp_opts"))
-        values["extra_dhcp_opts"] = dump(options)
+        values["extra_dhcp_opts"] = _merged(list_of(port, "extra_dhcp_opts"), list_of(changes, "extra_dhcp_opts"))
     values.update(_plug(write, port, changes))
     return values
 

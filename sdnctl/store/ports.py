@@ -25,7 +25,7 @@ from sdnctl.store import fixed_ips, ip_groups, port_groups, port_values, qos, ra
 from sdnctl.store.bodies import list_of, new_id, owner, refuse_unknown, text_of
 from sdnctl.store.fixed_ips import FixedIps
 from sdnctl.store.labels import delete_tags, insert_tags
-from sdnctl.store.objects import NETWORK, PORT, dump, is_service
+from sdnctl.store.objects import NETWORK, PORT, is_service
 from sdnctl.store.space import Space
 from sdnctl.store.write import Write, may_see_network, owns
 
@@ -59,7 +59,7 @@ def create(write: Write, bodies: Sequence[Mapping[str, object]]) -> list[str]:
     for body, own_groups in runtime.in_slices(zip(bodies, groups, strict=True)):
         network_id = str(body["network_id"])
         row, fixed = _new_row(write, networks[network_id], spaces[network_id], body, left[network_id])
-        row["security_groups"] = dump(own_groups)
+        row["security_groups"] = own_groups
         left[network_id] -= 1
         rows.append(row)
         addresses += fixed
@@ -152,7 +152,9 @@ def delete_rows(write: Write, ids: Sequence[str]) -> None:
     delete_tags(write, ids)
 
 
-def move_addresses(write: Write, network_id: str, port_id: str, present: Mapping[str, str], wanted: FixedIps) -> str:
+def move_addresses(
+    write: Write, network_id: str, port_id: str, present: Mapping[str, str], wanted: FixedIps
+) -> list[dict[str, str]]:
     """Let a port have the wanted addresses in place of the present ones; what its column `fixed_ips` must say."""
     address = tables.addresses.c
     gone = set(present).difference(text for _, text in wanted)
@@ -179,9 +181,9 @@ def address_rows(network_id: str, port_id: str, fixed: FixedIps) -> list[dict[st
     ]
 
 
-def shown(fixed: FixedIps) -> str:
+def shown(fixed: FixedIps) -> list[dict[str, str]]:
     """What the column `fixed_ips` says."""
-    return dump([{"subnet_id": subnet.id, "ip_address": text} for subnet, text in fixed])
+    return [{"subnet_id": subnet.id, "ip_address": text} for subnet, text in fixed]
 
 
 # ---------------------------------------------------------------------------------------------------------- new ports

@@ -16,7 +16,6 @@ from sqlalchemy import ColumnElement, and_, bindparam, select
 from sdnctl.errors import ConflictError, InvalidError
 from sdnctl.model.network import NetworkType
 from sdnctl.store import tables
-from sdnctl.store.objects import load_dict
 from sdnctl.store.ranges import Free, Range
 from sdnctl.store.write import Write
 
@@ -103,7 +102,7 @@ def _known(write: Write) -> set[str]:
     settings = write.settings
     known = {*settings.vlan_ranges, *settings.physnet_mtu, *settings.flat_physnets} - {"*"}
     for mappings in write.connection.execute(select(tables.hosts.c.bridge_mappings)).scalars():
-        known.update(load_dict(mappings))
+        known.update(mappings)
     return known
 
 

@@ -16,7 +16,6 @@ from sqlalchemy import Row, bindparam, select
 from sdnctl import runtime
 from sdnctl.errors import ConflictError
 from sdnctl.store import ranges, tables
-from sdnctl.store.objects import load_list
 from sdnctl.store.write import Write
 
 AUTOMATIC: Final = frozenset({"slaac", "dhcpv6-stateless"})
@@ -57,9 +56,9 @@ class SubnetSpace:
         self.id: str = row.id
         self.network = IPNetwork(row.cidr)
         self.version: int = row.ip_version
-        self.service_types = frozenset(load_list(row.service_types))
+        self.service_types = frozenset(row.service_types)
         self.pools = tuple(
-            (int(IPAddress(pool["start"])), int(IPAddress(pool["end"]))) for pool in load_list(row.allocation_pools)
+            (int(IPAddress(pool["start"])), int(IPAddress(pool["end"]))) for pool in row.allocation_pools
         )
         self._free = self._draw(self.pools)
 

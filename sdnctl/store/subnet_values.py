@@ -13,7 +13,6 @@ from sdnctl.errors import ConflictError, InvalidError
 from sdnctl.model.request import Object
 from sdnctl.store import ranges
 from sdnctl.store.bodies import list_of, number_of, text_of
-from sdnctl.store.objects import dump
 from sdnctl.store.settings import Settings
 from sdnctl.store.space import AUTOMATIC
 
@@ -57,10 +56,10 @@ def new(settings: Settings, body: Mapping[str, object], others: Sequence[tuple[s
         "cidr": str(network),
         "gateway_ip": None if gateway is None else str(gateway),
         "enable_dhcp": enable_dhcp,
-        "allocation_pools": _pools_text(pools, version),
-        "dns_nameservers": dump(_name_servers(settings, list_of(body, "dns_nameservers"))),
-        "host_routes": dump(_routes(settings, network, list_of(body, "host_routes"))),
-        "service_types": dump(list_of(body, "service_types")),
+        "allocation_pools": _shown_pools(pools, version),
+        "dns_nameservers": _name_servers(settings, list_of(body, "dns_nameservers")),
+        "host_routes": _routes(settings, network, list_of(body, "host_routes")),
+        "service_types": list_of(body, "service_types"),
         **modes,
     }
 
@@ -79,13 +78,13 @@ def changed(settings: Settings, subnet: Object, changes: Mapping[str, object]) -
         pools = _pools(network, list_of(changes if "allocation_pools" in changes else subnet, "allocation_pools"))
         _check_gateway(network, gateway, pools)
         values["gateway_ip"] = None if gateway is None else str(gateway)
-        values["allocation_pools"] = _pools_text(pools, network.version)
+        values["allocation_pools"] = _shown_pools(pools, network.version)
     if "dns_nameservers" in changes:
-        values["dns_nameservers"] = dump(_name_servers(settings, list_of(changes, "dns_nameservers")))
+        values["dns_nameservers"] = _name_servers(settings, list_of(changes, "dns_nameservers"))
     if "host_routes" in changes:
-        values["host_routes"] = dump(_routes(settings, network, list_of(changes, "host_routes")))
+        values["host_routes"] = _routes(settings, network, list_of(changes, "host_routes"))
     if "service_types" in changes:
-        values["service_types"] = dump(list_of(changes, "service_types"))
+        values["service_types"] = list_of(changes, "service_types")
     return values
 
 
@@ -209,13 +208,11 @@ def _pools(network: IPNetwork, wishes: Sequence[Mapping[str, object]]) -> tuple[
     return tuple(pools)
 
 
-def _pools_text(pools: Sequence[ranges.Range], version: int) -> str:
-    return dump(
-        [
-            {"start": ranges.address_text(first, version), "end": ranges.address_text(last, version)}
-            for first, last in pools
-        ]
-    )
+def _shown_pools(pools: Sequence[ranges.Range], version: int) -> list[dict[str, str]]:
+    return [
+        {"start": ranges.address_text(first, version), "end": ranges.address_text(last, version)}
+        for first, last in pools
+    ]
 
 
 def _name_servers(settings: Settings, wishes: Sequence[object]) -> list[str]:

@@ -21,7 +21,7 @@ from sdnctl.store import dhcp_port, ip_groups, ports, subnet_values, tables
 from sdnctl.store.bodies import list_of, listed, new_id, owner, refuse_unknown
 from sdnctl.store.labels import delete_tags, insert_tags
 from sdnctl.store.networks import SMALLEST_MTU
-from sdnctl.store.objects import NETWORK, PORT, SUBNET, dump, load_list
+from sdnctl.store.objects import NETWORK, PORT, SUBNET
 from sdnctl.store.space import Space
 from sdnctl.store.write import Write, may_see_network, owns
 
@@ -80,8 +80,8 @@ def remove(write: Write, subnet_id: str, if_match: int | None) -> None:
     write.track(PORT, [row.id for row in holders])
     write.connection.execute(delete(tables.addresses).where(_address.subnet_id == subnet_id))
     for row in runtime.in_slices(holders):
-        left = [item for item in load_list(row.fixed_ips) if item["subnet_id"] != subnet_id]
-        write.connection.execute(update(tables.ports).where(_port.id == row.id).values(fixed_ips=dump(left)))
+        left = [item for item in row.fixed_ips if item["subnet_id"] != subnet_id]
+        write.connection.execute(update(tables.ports).where(_port.id == row.id).values(fixed_ips=left))
     write.connection.execute(delete(tables.subnets).where(_subnet.id == subnet_id))
     delete_tags(write, [subnet_id])
     dhcp_port.follow(write, network)
@@ -141,7 +141,7 @@ def _add_automatic(write: Write, network_id: str, subnet_id: str) -> None:
     for row in runtime.in_slices(rows):
         fixed = [(subnet, subnet.automatic(row.mac_address))]
         addresses += ports.address_rows(network_id, row.id, fixed)
-        column = dump(load_list(row.fixed_ips) + load_list(ports.shown(fixed)))
+        column = row.fixed_ips + ports.shown(fixed)
         write.connection.execute(update(tables.ports).where(_port.id == row.id).values(fixed_ips=column))
     if addresses:
         write.insert(tables.addresses, addresses)

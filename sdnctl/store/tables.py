@@ -18,12 +18,15 @@ A change here needs a migration; a test compares the two.
 
 from __future__ import annotations
 
-from typing import Final
+import json
+from collections.abc import Callable
+from typing import Any, Final
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Dialect,
     ForeignKey,
     Index,
     Integer,
@@ -31,10 +34,14 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    TextClause,
+    TypeDecorator,
     UniqueConstraint,
     false,
     text,
 )
+from sqlalchemy.sql.operators import OperatorType
+from sqlalchemy.types import TypeEngine
 
 metadata: Final = MetaData(
     naming_convention={
@@ -49,6 +56,27 @@ UUID_LENGTH: Final = 36
 TIME_LENGTH: Final = 20
 
 
+class Json(TypeDecorator[Any]):
+    """A list or an object of JSON, as text in which the empty one is "". What is compared with text is that text."""
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, empty: type[list[Any] | dict[str, Any]]) -> None:
+        super().__init__()
+        self.empty = empty
+
+    def process_bind_param(self, value: object, dialect: Dialect) -> str:
+        return json.dumps(value, separators=(",", ":")) if value else ""
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[str | None], Any]:
+        empty = self.empty
+        return lambda value: json.loads(value) if value else empty()
+
+    def coerce_compared_value(self, op: OperatorType | None, value: object) -> TypeEngine[Any]:
+        return Text() if isinstance(value, str) else super().coerce_compared_value(op, value)
+
+
 def _id() -> Column[str]:
     return Column("id", String(UUID_LENGTH), primary_key=True)
 
@@ -57,20 +85,23 @@ def _text(name: str, length: int = 255, *, nullable: bool = False) -> Column[str
     return Column(name, String(length), nullable=nullable)
 
 
-def _json(name: str) -> Column[str]:
-    """JSON text; "" for an empty list or object."""
-    return Column(name, Text, nullable=False, default="")
+def _list(name: str, *, server_default: TextClause | None = None) -> Column[list[Any]]:
+    return Column(name, Json(list), nullable=False, server_default=server_default)
+
+
+def _object(name: str) -> Column[dict[str, Any]]:
+    return Column(name, Json(dict), nullable=False)
 
 
 def _flag(name: str) -> Column[bool]:
     return Column(name, Boolean, nullable=False)
 
 
-def _standard() -> tuple[Column[str] | Column[int], ...]:
+def _standard() -> tuple[Column[Any], ...]:
     """What every object has that users see."""
     return (
         _text("description"),
-        _json("tags"),
+        _list("tags"),
         _text("created_at", TIME_LENGTH),
         _text("updated_at", TIME_LENGTH),
         Column("revision_number", BigInteger, nullable=False),
@@ -100,7 +131,7 @@ journal = Table(
     _text("kind", 32),
     _text("object_id", UUID_LENGTH),
     _text("operation", 8),
-    _json("changes"),
+    _object("changes"),
 )
 
 networks = Table(
@@ -122,8 +153,8 @@ networks = Table(
     Column("mtu", Integer, nullable=False),
     _flag("port_security_enabled"),
     _text("dns_domain"),
-    _json("availability_zone_hints"),
-    Column("filters_off", Text, nullable=False, server_default=text("''")),
+    _list("availability_zone_hints"),
+    _list("filters_off", server_default=text("''")),
     Column("client_isolation", Boolean, nullable=False, server_default=false()),
     Column("qos_policy_id", String(UUID_LENGTH), index=True),
     Index(None, "project_id"),
@@ -143,10 +174,10 @@ subnets = Table(
     _text("cidr", 64),
     _text("gateway_ip", 64, nullable=True),
     _flag("enable_dhcp"),
-    _json("allocation_pools"),
-    _json("dns_nameservers"),
-    _json("host_routes"),
-    _json("service_types"),
+    _list("allocation_pools"),
+    _list("dns_nameservers"),
+    _list("host_routes"),
+    _list("service_types"),
     _text("ipv6_ra_mode", 32, nullable=True),
     _text("ipv6_address_mode", 32, nullable=True),
     UniqueConstraint("network_id", "number"),
@@ -165,10 +196,10 @@ hosts = Table(
     _text("ovsdb"),
     _text("bridge", 15),
     Column("tunnel_ip", String(64), unique=True),
-    _json("bridge_mappings"),
+    _object("bridge_mappings"),
     _text("datapath_type", 16),
     _flag("gateway"),
-    _json("controllers"),
+    _list("controllers"),
     UniqueConstraint("ovsdb", "bridge"),
 )
 
@@ -182,25 +213,25 @@ ports = Table(
     _text("name"),
     *_standard(),
     _text("mac_address", 17),
-    _json("fixed_ips"),
+    _list("fixed_ips"),
     _flag("admin_state_up"),
     _text("status", 16),
     _text("bound_host"),
     _text("device_id"),
     _text("device_owner"),
     _flag("port_security_enabled"),
-    _json("allowed_address_pairs"),
-    _json("extra_dhcp_opts"),
+    _list("allowed_address_pairs"),
+    _list("extra_dhcp_opts"),
     _text("dns_name"),
     _text("dns_domain"),
     _text("binding_host"),
-    _json("binding_profile"),
+    _object("binding_profile"),
     _text("vnic_type", 32),
     Column("plug_host", String(255), ForeignKey("hosts.name")),
     _text("plug_type", 32, nullable=True),
     _text("plug_interface", 15, nullable=True),
-    Column("security_groups", Text, nullable=False, server_default=text("''")),
-    Column("filters_off", Text, nullable=False, server_default=text("''")),
+    _list("security_groups", server_default=text("''")),
+    _list("filters_off", server_default=text("''")),
     Column("is_service_port", Boolean, nullable=False, server_default=false()),
     Column("qos_policy_id", String(UUID_LENGTH), index=True),
     UniqueConstraint("network_id", "mac_address"),
@@ -235,7 +266,7 @@ ip_groups = Table(
     _text("name"),
     *_standard(),
     _text("ip_address", 64),
-    _json("port_ids"),
+    _list("port_ids"),
     _text("active", UUID_LENGTH),
     _flag("vrrp"),
     Column("holder", String(UUID_LENGTH), ForeignKey("ports.id"), index=True),
@@ -277,7 +308,7 @@ address_groups = Table(
     _text("created_at", TIME_LENGTH),
     _text("updated_at", TIME_LENGTH),
     Column("revision_number", BigInteger, nullable=False),
-    _json("addresses"),
+    _list("addresses"),
     Index(None, "project_id"),
     Index(None, "name"),
 )
@@ -390,7 +421,7 @@ tokens = Table(
     Column("project_id", String(UUID_LENGTH), ForeignKey("projects.id"), nullable=False, index=True),
     _text("name"),
     *_standard(),
-    _json("roles"),
+    _list("roles"),
     _text("expires_at", TIME_LENGTH, nullable=True),
     Column("digest", String(64), nullable=False, unique=True),
 )

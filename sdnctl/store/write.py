@@ -18,7 +18,6 @@ appear in the order of commits; so they come last.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from random import Random
 from typing import Any, Final
@@ -179,7 +178,7 @@ class Write:
         return {
             "name": name,
             "description": description,
-            "tags": "",
+            "tags": [],
             "created_at": self.now,
             "updated_at": self.now,
             "revision_number": 1,
@@ -205,7 +204,7 @@ class Write:
     def finish(self) -> tuple[Revision, dict[tuple[str, str], Object]]:
         """Write the journal. Returns its last revision and all tracked objects that exist, as they are now."""
         after = self._read_again()
-        changes: dict[tuple[str, str], tuple[str, str]] = {}
+        changes: dict[tuple[str, str], tuple[str, Mapping[str, object]]] = {}
         bumped: dict[str, list[str]] = {}
         for key, old in self._before.items():
             new = after.get(key)
@@ -222,7 +221,7 @@ class Write:
                 new.update(revision_number=revision + 1, updated_at=self.now)
                 difference["revision_number"] = [revision, revision + 1]
             operation = "create" if old is None else "delete" if new is None else "update"
-            changes[key] = operation, json.dumps(difference, separators=(",", ":"))
+            changes[key] = operation, difference
         for name, ids in bumped.items():
             for start in range(0, len(ids), 500):
                 self.connection.execute(_bump[name], {"ids": ids[start : start + 500], "now": self.now})
@@ -238,7 +237,7 @@ class Write:
                 after[name, str(found["id"])] = found
         return after
 
-    def _enter(self, changes: Mapping[tuple[str, str], tuple[str, str]]) -> Revision:
+    def _enter(self, changes: Mapping[tuple[str, str], tuple[str, Mapping[str, object]]]) -> Revision:
         """Add the entries and return the last revision. Takes the counters' lock: nothing may follow but the commit."""
         if not changes:
             return Revision(self.connection.execute(select(_counters.revision)).scalar_one())

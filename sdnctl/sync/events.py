@@ -12,6 +12,7 @@ on, for its last reading of the counter is written with it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Final, Protocol
@@ -40,7 +41,11 @@ class EventStore(Protocol):
 
 
 class SecurityEvents:
-    """See the module's docstring. Times are seconds since 1970, and arguments."""
+    """See the module's docstring.
+
+    Times are arguments. `now` is seconds of a clock that nobody sets, by which everything is measured here; `moment` is
+    seconds since 1970, which are only shown.
+    """
 
     def __init__(self, store: EventStore, new_id: Callable[[], str]) -> None:
         self._store = store
@@ -51,7 +56,7 @@ class SecurityEvents:
         """When it was last heard of."""
         self._words: dict[_Key, str] = {}
         self._changed: dict[str, SecurityEvent] = {}
-        self._written_at = 0.0
+        self._written_at = -math.inf
 
     def load(self, now: float) -> None:
         """Go on where the last controller ended; what was going on has the usual time to show that it still is."""
@@ -70,7 +75,7 @@ class SecurityEvents:
         """A forged frame of a port, as far as it was shown."""
         self._words[port.id, reason.name.lower()] = samples.words(frame)
 
-    def counted(self, port: Port, host: str, reason: Reason, reading: int, now: float) -> None:
+    def counted(self, port: Port, host: str, reason: Reason, reading: int, now: float, moment: float) -> None:
         """The switch's counter says so much."""
         key = port.id, reason.name.lower()
         last = self._last.get(key)
@@ -89,15 +94,15 @@ class SecurityEvents:
                 reason=key[1],
                 text=text,
                 packets=0,
-                first_seen=now,
-                last_seen=now,
+                first_seen=moment,
+                last_seen=moment,
                 active=True,
                 reading=0,
             )
             log.warning(
                 "security event begins", port=port.id, project=port.project_id, host=host, reason=key[1], what=text
             )
-        event = replace(last, host=host, packets=last.packets + more, last_seen=now, reading=reading)
+        event = replace(last, host=host, packets=last.packets + more, last_seen=moment, reading=reading)
         self._active[key] = now
         self._last[key] = self._changed[event.id] = event
 

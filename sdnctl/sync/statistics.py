@@ -58,7 +58,7 @@ class Statistics:
         self._task: runtime.Task | None = None
 
     def start(self) -> None:
-        self.events.load(time.time())
+        self.events.load(runtime.monotonic())
         self._task = runtime.spawn(self._run)
 
     def stop(self) -> None:
@@ -90,7 +90,7 @@ class Statistics:
         while True:
             try:
                 self._look()
-                self.events.tick(time.time())
+                self.events.tick(runtime.monotonic())
             except Exception as error:  # noqa: BLE001  the store is away: what is counted goes on being counted
                 log.exception("statistics not kept", error=str(error))
                 runtime.sleep(RETRY_S)
@@ -148,12 +148,12 @@ class Statistics:
             port = self._world.ports.get(one.port_id)
             if port is not None:
                 self._meters.port_dropped(port.project_id, one.reason.name.lower(), one.packets)
-        now = time.time()
+        now, moment = runtime.monotonic(), time.time()
         for counted, packets in counters.items():
             if counted.side is Side.FROM and Count.REPORT in counted.reason.count:
                 port = self._world.port_at(host_id, counted.number)
                 if port is not None:
-                    self.events.counted(port, task.host.name, counted.reason, packets, now)
+                    self.events.counted(port, task.host.name, counted.reason, packets, now, moment)
         return grown
 
     # --- who asks -----------------------------------------------------------------------------------------------

@@ -89,16 +89,14 @@ def names(found: Sequence[Object]) -> list[str]:
 
 
 def journal(store: Store) -> list[Object]:
-    """The whole journal, with its differences parsed."""
-    import json
-
+    """The whole journal."""
     from sqlalchemy import select
 
     from sdnctl.store import tables
 
     query = select(tables.journal).order_by(tables.journal.c.revision)
     rows = store._database.read(lambda connection: connection.execute(query).mappings().all())
-    return [{**row, "changes": json.loads(row["changes"])} for row in rows]
+    return [dict(row) for row in rows]
 
 
 def count_rows(store: Store, table: str) -> int:

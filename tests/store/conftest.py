@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -16,7 +17,6 @@ from tests.store.postgres import Server
 
 SETTINGS = Settings(vlan_ranges={"physnet1": ((100, 199),), "physnet2": ((300, 301),)}, physnet_mtu={"physnet2": 9000})
 
-MakeUrl = Callable[[], str]
 ON_BOTH = ("sqlite", pytest.param("postgres", marks=pytest.mark.postgres))
 
 
@@ -65,6 +65,15 @@ def postgres_url(server: Server, migrated: str) -> str:
 def url(request: pytest.FixtureRequest) -> str:
     name = f"{request.param}_url"
     return str(request.getfixturevalue(name))
+
+
+@pytest.fixture
+def empty_url(request: pytest.FixtureRequest, url: str, tmp_path: Path) -> str:
+    """Another database of the same kind as `url`, without any tables."""
+    if url.startswith("sqlite"):
+        return f"sqlite:///{tmp_path / 'empty.db'}"
+    server: Server = request.getfixturevalue("server")
+    return server.create(f"empty_{uuid4().hex}")
 
 
 @pytest.fixture
