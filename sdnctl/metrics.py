@@ -98,6 +98,7 @@ class Metrics:
         self._dhcp: dict[str, int] = {}
         self._drops: dict[tuple[str, str], int] = {}
         self._port_drops: dict[tuple[str, str], int] = {}
+        self._limit_drops: dict[tuple[str, str, str], tuple[int, int]] = {}
         self._last_drops: dict[str, dict[bytes, int]] = {}
         self._lag = Histogram(LAGS)
         self._stalls = 0
@@ -155,8 +156,14 @@ class Metrics:
         self._last_drops[host] = now
 
     def port_dropped(self, project: str, reason: str, packets: int) -> None:
-        """So many more packets of or for ports of a project were dropped."""
+        """So many more packets of or for ports of a project were dropped; of project "" if they are no port's."""
         self._port_drops[project, reason] = self._port_drops.get((project, reason), 0) + packets
+
+    def limit_dropped(self, project: str, direction: str, limit: str, packets: int, octets: int) -> None:
+        """A limit of a project's port dropped so many more packets, which had so many bytes."""
+        key = (project, direction, limit)
+        before = self._limit_drops.get(key, (0, 0))
+        self._limit_drops[key] = (before[0] + packets, before[1] + octets)
 
     def forget_host(self, host: str) -> None:
         """The host was removed: no more lines about it."""
@@ -208,10 +215,17 @@ class Metrics:
         yield _counter("sdnctl_dropped_packets", "Packets that drop flows caught.", ("host", "reason"), self._drops)
         yield _counter(
             "sdnctl_port_dropped_packets",
-            "Of these, packets that ports of a project sent or would have received.",
+            "Of these, packets of or for ports of a project; of none, if they are no port's.",
             ("project", "reason"),
             self._port_drops,
         )
+        for at, word in enumerate(("packets", "bytes")):
+            yield _counter(
+                f"sdnctl_limit_dropped_{word}",
+                f"{word.capitalize()} that limits of a project's ports dropped.",
+                ("project", "direction", "limit"),
+                {key: counts[at] for key, counts in self._limit_drops.items()},
+            )
         yield _histogram("sdnctl_hub_lag_seconds", "How late a task was run.", (), {(): self._lag})
         yield GaugeMetricFamily("sdnctl_hub_lag_max_seconds", "The latest one since the start.", self._lag.maximum)
         yield _counter(

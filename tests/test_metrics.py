@@ -88,6 +88,23 @@ def test_drops_only_grow() -> None:
         assert samples(metrics)[key] == total
 
 
+def test_what_limits_drop_adds_up_by_project_direction_and_limit() -> None:
+    metrics = Metrics()
+    for project, direction, packets, octets in (
+        ("p", "egress", 2, 120),
+        ("p", "egress", 1, 60),
+        ("q", "ingress", 5, 7),
+    ):
+        metrics.limit_dropped(project, direction, "bandwidth", packets, octets)
+    found = {key: value for key, value in samples(metrics).items() if "limit_dropped" in key}
+    assert found == {
+        "sdnctl_limit_dropped_packets_total{direction=egress,limit=bandwidth,project=p}": 3,
+        "sdnctl_limit_dropped_bytes_total{direction=egress,limit=bandwidth,project=p}": 180,
+        "sdnctl_limit_dropped_packets_total{direction=ingress,limit=bandwidth,project=q}": 5,
+        "sdnctl_limit_dropped_bytes_total{direction=ingress,limit=bandwidth,project=q}": 7,
+    }
+
+
 def test_a_removed_host_leaves_no_line() -> None:
     metrics = Metrics()
     metrics.bundle_applied("h1", 0.001, 1, 1)

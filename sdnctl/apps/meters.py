@@ -13,10 +13,12 @@ has a bound, and it costs no other port.
 from __future__ import annotations
 
 import enum
-from typing import Final
+from typing import Final, NamedTuple, Self
 
 from sdnctl.flows.action import Meter
 from sdnctl.flows.meters import MeterSpec
+from sdnctl.model.ids import Ofport
+from sdnctl.model.security import Direction
 from sdnctl.model.views import LocalPort
 
 KINDS: Final = 8
@@ -31,18 +33,25 @@ BURST: Final = 40
 
 
 class MeterKind(enum.IntEnum):
-    """What a port's meter limits."""
+    """What a port's meter limits: which way, and what in the words of users and metrics."""
 
-    PUNT = 0
-    """What goes to the controller."""
-    FROM_BANDWIDTH = 1
-    """Bits that the port sends."""
-    FROM_PACKETS = 2
-    """Packets that it sends."""
-    TO_BANDWIDTH = 3
-    """Bits that it receives."""
-    TO_PACKETS = 4
-    """Packets that it receives."""
+    direction: Direction
+    limit: str
+    text: str
+
+    def __new__(cls, value: int, direction: Direction, limit: str, text: str) -> Self:
+        member = int.__new__(cls, value)
+        member._value_ = value
+        member.direction = direction
+        member.limit = limit
+        member.text = text
+        return member
+
+    PUNT = 0, Direction.EGRESS, "punt", "more DHCP, announcements and first frames than the controller looks at"
+    FROM_BANDWIDTH = 1, Direction.EGRESS, "bandwidth", "more bits than its QoS policy lets it send"
+    FROM_PACKETS = 2, Direction.EGRESS, "packet_rate", "more packets than its QoS policy lets it send"
+    TO_BANDWIDTH = 3, Direction.INGRESS, "bandwidth", "more bits than its QoS policy lets it receive"
+    TO_PACKETS = 4, Direction.INGRESS, "packet_rate", "more packets than its QoS policy lets it receive"
 
 
 def meter_id(ofport: int, kind: MeterKind) -> int:
@@ -50,6 +59,21 @@ def meter_id(ofport: int, kind: MeterKind) -> int:
     if not 0 < ofport <= LAST_OFPORT:
         raise ValueError(f"ofport {ofport}: only ports 1 to {LAST_OFPORT} have meters")
     return ofport * KINDS + kind
+
+
+class PortMeter(NamedTuple):
+    """What a meter is for."""
+
+    ofport: Ofport
+    kind: MeterKind
+
+
+def read_meter_id(number: int) -> PortMeter | None:
+    """Whose meter has this number; None for the host's own, and for numbers that no port has."""
+    ofport, kind = divmod(number, KINDS)
+    if not 0 < ofport <= LAST_OFPORT or kind not in MeterKind._value2member_map_:
+        return None
+    return PortMeter(Ofport(ofport), MeterKind(kind))  # type: ignore[call-arg]
 
 
 def punt(ofport: int) -> Meter:

@@ -38,6 +38,7 @@ from sdnctl.flows.match import Match
 from sdnctl.flows.meters import MeterSpec
 from sdnctl.flows.pipeline import App, Kind, Owner, Reason, Table
 from sdnctl.flows.registers import FROM_PORT, TO_PORT
+from sdnctl.model.qos import QosLimits, Rate
 from sdnctl.model.views import HostView, LocalPort
 
 MARKED: Final = 200
@@ -99,6 +100,21 @@ def delivery(view: LocalPort) -> tuple[Action, ...]:
     """What becomes of a packet that has found its port."""
     meters = _to_meters(view)
     return (*meters[:1], Goto(Table.TO_PACKETS) if meters[1:] else Output(view.ofport))
+
+
+def rate_of(limits: QosLimits, kind: MeterKind) -> Rate | None:
+    """What a meter of this kind lets pass; None if there is no such limit."""
+    match kind:
+        case MeterKind.FROM_BANDWIDTH:
+            return limits.from_bandwidth
+        case MeterKind.FROM_PACKETS:
+            return limits.from_packets
+        case MeterKind.TO_BANDWIDTH:
+            return limits.to_bandwidth
+        case MeterKind.TO_PACKETS:
+            return limits.to_packets
+        case MeterKind.PUNT:
+            return None
 
 
 def apart(*actions: Action) -> Clone:

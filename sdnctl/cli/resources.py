@@ -395,7 +395,7 @@ def _parts(session: Session) -> str:
 
 
 def _statistics(session: Session) -> int:
-    """What passed a port, and a line for each reason for which something was dropped."""
+    """What passed a port, and a line for each reason for which something was dropped, and for each limit."""
     arguments, client = session.arguments, session.client
     resource = arguments.resource
     path = client.path(resource, client.id_of(resource, arguments.reference), arguments.action.name)
@@ -404,9 +404,10 @@ def _statistics(session: Session) -> int:
         raise CommandError("the answer holds no statistics; is this the API of sdnctl?")
     chosen = session.columns([*found])
     if session.form == "table" and not chosen:
-        drops = found.pop("drops", [])
+        drops, limit_drops = found.pop("drops", []), found.pop("limit_drops", [])
         session.print_one(found, ())
         session.print_many(drops, ("direction", "reason", "packets", "text"), (), "drops")
+        session.print_many(limit_drops, ("direction", "limit", "packets", "bytes", "text"), (), "drops by limits")
     else:
         session.print_one(found, chosen)
     return 0

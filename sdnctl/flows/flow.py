@@ -17,6 +17,8 @@ from sdnctl.flows.pipeline import COOKIE_MAGIC, ENDS, Count, Owner, Reason, Tabl
 from sdnctl.flows.registers import DROP_REASON, DROP_SIDE
 
 DEFAULT_PRIORITY: Final = 32768
+MOST_TAGS: Final = 2
+"""Open vSwitch refuses to push further ones (OFPBAC_BAD_TAG)."""
 
 
 class _Parts(NamedTuple):
@@ -80,11 +82,9 @@ def line(table: int, priority: int, match: str, actions: str, cookie: int, *, na
 
 def _check(table: int, match: Match, actions: tuple[Action, ...]) -> None:
     """Raise ValueError unless these actions may follow each other, for these packets."""
-    facts = match.gives
+    tags = 1 if match.gives & Fact.TAGGED else 0
     for at, action in enumerate(actions):
-        missing = action.needs & ~facts
-        if missing:
-            raise ValueError(f"{action.text()} needs a match that also says {Fact(missing).name}; {match!r} does not")
+        tags_then = _tags_behind(action, match, tags)
         if action.place == Action.FIRST and at:
             raise ValueError(f"{action.text()} stands behind {actions[at - 1].text()}; a meter comes first")
         if action.place == Action.LAST and at + 1 < len(actions):
@@ -93,28 +93,32 @@ def _check(table: int, match: Match, actions: tuple[Action, ...]) -> None:
             raise ValueError(f"table {_name(table)} cannot go back to {_name(action.table)}; use Resubmit")
         if type(action) is Conjunction and not all(type(other) is Conjunction for other in actions):
             raise ValueError(f"{action.text()} stands beside other actions; those belong to the flow with conj_id")
-        if type(action) is Ct and action.commit and facts & Fact.INVALID:
+        if type(action) is Ct and action.commit and match.gives & Fact.INVALID:
             raise ValueError(f"{action.text()}: a packet that belongs to no connection cannot be committed")
         if type(action) is Clone:
-            _check_cloned(match, facts, action)
-        if type(action) is PushVlan:
-            facts |= Fact.TAGGED
-        elif type(action) is PopVlan:
-            facts &= ~Fact.TAGGED
+            _check_cloned(action, match, tags)
+        tags = tags_then
 
 
-def _check_cloned(match: Match, facts: int, clone: Clone) -> None:
-    """The same for what stands in a clone; only what each action needs is left to look at."""
+def _check_cloned(clone: Clone, match: Match, tags: int) -> None:
+    """The same for what stands in a clone, where each action has its place already."""
     for action in clone.actions:
-        missing = action.needs & ~facts
-        if missing:
-            raise ValueError(f"{action.text()} needs a match that also says {Fact(missing).name}; {match!r} does not")
+        tags = _tags_behind(action, match, tags)
         if type(action) is Conjunction:
             raise ValueError(f"{action.text()} stands beside other actions; those belong to the flow with conj_id")
-        if type(action) is PushVlan:
-            facts |= Fact.TAGGED
-        elif type(action) is PopVlan:
-            facts &= ~Fact.TAGGED
+
+
+def _tags_behind(action: Action, match: Match, tags: int) -> int:
+    """How many VLAN tags are known behind an action; ValueError if it asks for more of a packet than is known."""
+    facts = match.gives | Fact.TAGGED if tags else match.gives & ~Fact.TAGGED
+    missing = action.needs & ~facts
+    if missing:
+        raise ValueError(f"{action.text()} needs a match that also says {Fact(missing).name}; {match!r} does not")
+    if type(action) is PushVlan:
+        if tags == MOST_TAGS:
+            raise ValueError(f"{action.text()} stands behind {MOST_TAGS} VLAN tags; the switch has room for no more")
+        return tags + 1
+    return tags - 1 if type(action) is PopVlan else tags
 
 
 def drop(table: int, priority: int, match: Match, owner: Owner, reason: Reason) -> Flow:

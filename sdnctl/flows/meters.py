@@ -10,12 +10,13 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from sdnctl.flows.messages import message
 from sdnctl.flows.wireflow import MULTIPART_REQUEST
 
 METER_MOD: Final = 29
+MULTIPART_METER: Final = 9
 MULTIPART_METER_CONFIG: Final = 10
 _ADD: Final = 0
 _MODIFY: Final = 1
@@ -26,6 +27,11 @@ _BURST: Final = 4
 _STATS: Final = 8
 _DROP: Final = 1
 ALL_METERS: Final = 0xFFFFFFFF
+
+# meter; length; flows; packets, bytes that came to it; seconds, nanoseconds. Then packets, bytes of each band
+_STATISTICS: Final = struct.Struct("!IH34x").unpack_from
+_STATISTICS_SIZE: Final = 40
+_BAND: Final = struct.Struct("!QQ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,3 +104,38 @@ def parse_meter_config(body: bytes) -> Iterator[MeterSpec]:
             yield MeterSpec(number, rate, burst if flags & _BURST else 0)
         else:
             yield MeterSpec(number, 0, burst if flags & _BURST else 0, rate)
+
+
+class MeterDrops(NamedTuple):
+    """What a meter dropped since it was made, or changed."""
+
+    id: int
+    packets: int
+    bytes: int
+
+
+def meter_stats_request(id: int = ALL_METERS, xid: int = 0) -> bytes:  # noqa: A002
+    """Ask what one meter, or every one, has dropped."""
+    return message(MULTIPART_REQUEST, struct.pack("!HH4xI4x", MULTIPART_METER, 0, id), xid)
+
+
+def parse_meter_stats(body: bytes) -> Iterator[MeterDrops]:
+    """What the meters in a METER multipart reply, behind the multipart header, have dropped.
+
+    A band counts the packets that were over its rate, and ours drop those.
+    """
+    at = 0
+    while at < len(body):
+        try:
+            number, length = _STATISTICS(body, at)
+        except struct.error:
+            raise ValueError(f"meter statistics: entry at byte {at} of {len(body)} is cut off") from None
+        bands, rest = divmod(length - _STATISTICS_SIZE, _BAND.size)
+        if bands < 0 or rest or at + length > len(body):
+            raise ValueError(f"meter statistics: entry at byte {at} of {len(body)} has length {length}")
+        packets = octets = 0
+        for band in range(at + _STATISTICS_SIZE, at + length, _BAND.size):
+            more = _BAND.unpack_from(body, band)
+            packets, octets = packets + more[0], octets + more[1]
+        yield MeterDrops(number, packets, octets)
+        at += length

@@ -28,12 +28,16 @@ from sdnctl.flows.messages import (
     port_stats_request,
 )
 from sdnctl.flows.meters import (
+    ALL_METERS,
+    MeterDrops,
     MeterSpec,
     meter_add,
     meter_config_request,
     meter_delete,
     meter_modify,
+    meter_stats_request,
     parse_meter_config,
+    parse_meter_stats,
 )
 from sdnctl.flows.wireflow import (
     EVERY_FLOW,
@@ -50,11 +54,13 @@ from sdnctl.flows.wireflow import (
 )
 
 __all__ = [
+    "ALL_METERS",
     "CONTROLLER_PORT",
     "EVERY_FLOW",
     "VERSION",
     "FlowFilter",
     "GroupSpec",
+    "MeterDrops",
     "MeterSpec",
     "WireFlow",
     "WireGroup",
@@ -83,11 +89,13 @@ __all__ = [
     "meter_config_request",
     "meter_delete",
     "meter_modify",
+    "meter_stats_request",
     "packet_out",
     "parse_flow_counters",
     "parse_flow_stats",
     "parse_group_desc",
     "parse_meter_config",
+    "parse_meter_stats",
     "parse_port_stats",
     "port_stats_request",
     "wire_text",

@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-from netaddr import EUI, IPAddress
+from netaddr import EUI, IPAddress, IPNetwork
 
 from sdnctl.model.ids import GroupKey
+from sdnctl.model.security import Direction, SecurityGroup, SecurityRule
 
 VRRP: Final = 112
 """The IP protocol of virtual routers' advertisements."""
@@ -45,3 +46,23 @@ class IpGroup:
     """The member that has it; None: nobody is known to."""
     virtual_mac: EUI | None = None
     """The virtual router's MAC address with which the holder announced it; None: its port's own."""
+
+
+def vrrp_rules(group: IpGroup) -> SecurityGroup:
+    """What lets a group's members hear each other's advertisements, to their multicast group or to each other."""
+    version = group.address.version
+    heard = IPNetwork(IPAddress(VRRP_GROUPS[version], version))
+    sent = SecurityRule(
+        id=f"{group.id}-1", direction=Direction.EGRESS, version=version, protocol=VRRP, remote_prefix=heard
+    )
+    to_each_other = replace(sent, id=f"{group.id}-2", remote_prefix=None, remote_group_id=group.id)
+    from_each_other = replace(to_each_other, id=f"{group.id}-3", direction=Direction.INGRESS)
+    # Stateless: it must not make a stateful port out of another one.
+    return SecurityGroup(
+        id=group.id,
+        key=group.key,
+        project_id=group.project_id,
+        name=group.name,
+        stateful=False,
+        rules=(sent, to_each_other, from_each_other),
+    )

@@ -183,6 +183,13 @@ class Connection:
         """Every meter of the bridge, as `read_flows` does."""
         return self._read("the meters", ofp.OFPMP_METER_CONFIG, wire.meter_config_request)
 
+    def ask_meter_stats(self, number: int = wire.ALL_METERS) -> Callable[[], list[bytes]]:
+        """Ask now what one meter, or every one, has dropped, before anything that is sent from now on is done.
+
+        The answer, for `flows.wire.parse_meter_stats`, is what the function waits for.
+        """
+        return self._ask("what meters dropped", ofp.OFPMP_METER, partial(wire.meter_stats_request, number))
+
     def read_groups(self) -> list[bytes]:
         """Every group of the bridge, as `read_flows` does."""
         return self._read("the groups", ofp.OFPMP_GROUP_DESC, wire.group_desc_request)
@@ -261,9 +268,18 @@ class Connection:
             raise HostGoneError(f"the OpenFlow connection from {self.peer} has ended: {self.reason}")
 
     def _read(self, what: str, part_kind: int, request: Callable[[int], bytes]) -> list[bytes]:
+        return self._ask(what, part_kind, request)()
+
+    def _ask(self, what: str, part_kind: int, request: Callable[[int], bytes]) -> Callable[[], list[bytes]]:
+        """Ask now; the function waits for the answer."""
         bodies: list[bytes] = []
-        self._wait(self._begin(f"a request for {what}", ofp.OFPT_MULTIPART_REPLY, request, bodies.append, part_kind))
-        return bodies
+        xid = self._begin(f"a request for {what}", ofp.OFPT_MULTIPART_REPLY, request, bodies.append, part_kind)
+
+        def answer() -> list[bytes]:
+            self._wait(xid)
+            return bodies
+
+        return answer
 
     def _begin_barrier(self) -> int:
         return self._begin("a barrier request", ofp.OFPT_BARRIER_REPLY, wire.barrier)

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """All that is known of the cloud at this moment, indexed so that a change finds what it touches.
 
-Data only. `world.py` writes it, save who is bound where, which `bindings.py` decides; `views.py` reads it. Hosts,
-networks, subnets, ports and groups are known by their UUID here. A port is *served* when it is bound to a host and both
-it and its network are administratively up: only served ports have flows.
+Data only. `world.py` writes it, save who is bound where, which `bindings.py` decides, and where security groups are
+used, which `groups.py` keeps; `views.py` reads it. Hosts, networks, subnets, ports and groups are known by their UUID
+here. A port is *served* when it is bound to a host and both it and its network are administratively up: only served
+ports have flows.
 """
 
 from __future__ import annotations

@@ -21,7 +21,8 @@ from sdnctl.flows.pipeline import Reason, Side
 class Growth(NamedTuple):
     """What was dropped since the last look."""
 
-    port_id: str
+    port_id: str | None
+    """None: nobody's."""
     side: Side
     reason: Reason
     packets: int
@@ -63,9 +64,10 @@ class DropBook:
             last[counted] = _Reading(order, packets)
             more = packets - before.packets if before is not None and packets >= before.packets else packets
             port_id = self._whose(host_id, counted)
+            if more:
+                found.append(Growth(port_id, counted.side, counted.reason, more))
             if more and port_id is not None:
                 self._sums.setdefault(port_id, Counter())[counted.side, counted.reason] += more
-                found.append(Growth(port_id, counted.side, counted.reason, more))
         return found
 
     def of(self, port_id: str) -> Iterable[tuple[Side, Reason, int]]:

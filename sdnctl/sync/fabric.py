@@ -5,14 +5,14 @@
                           ^                                |
     HostLink (OVSDB) -----+ facts          packet-in ------+--> the app whose flow punted it
 
-A connection is a host's when it has the datapath id that the host's OVSDB names *and* repeats the serial number that
-sdnctl keeps there. Anybody who can reach the listener can claim a datapath id; only the real bridge knows the serial.
+Whose a connection is tells `door.py`.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -34,31 +34,24 @@ from sdnctl.model.port import Plug, Port, PortStatus
 from sdnctl.model.qos import QosPolicy
 from sdnctl.model.question import PacketQuestion
 from sdnctl.model.security import AddressGroup, SecurityGroup
-from sdnctl.sync import host as host_task
 from sdnctl.sync.check import Checker
 from sdnctl.sync.compile import Compiler
+from sdnctl.sync.door import Door, SwitchConnection, belongs
 from sdnctl.sync.explain import Explainer, read_drops
 from sdnctl.sync.holders import Holders
-from sdnctl.sync.host import HostTask, State
+from sdnctl.sync.host import Connection, HostTask, State
+from sdnctl.sync.installed import Installed
 from sdnctl.sync.observed import Observed
 from sdnctl.sync.statistics import Statistics
 from sdnctl.sync.status import StatusRecorder
+from sdnctl.sync.tables import Delta, Tables
 from sdnctl.sync.world import World
 
 FOLLOW_S: Final = 1.0
 """How often the journal is looked at when nobody says that there is something new."""
 FETCHED: Final = 100
 """Objects read from the store at once."""
-INSTALLED_S: Final = 0.5
-INSTALLED_S_PER_INTERFACE: Final = 0.004
-"""`external_ids:sdnctl-installed` is written in batches with this pause, and so much more for each interface of the
-host: any change of an Interface row has ovs-vswitchd look at all of them again, in the userspace datapath at each of
-them for each of them (160 ms for 1 000, 640 ms for 2 000), and for so long it wires no port."""
 REMEMBERED_BATCHES: Final = 4096
-REJECTED_S: Final = 15.0
-"""How long a host's status tells of a bridge that was turned away; Open vSwitch tries again every 8 s at the latest."""
-UNKNOWN_CONNECTIONS: Final = 64
-"""Connections kept waiting for a host that knows them; the oldest is closed for a further one."""
 
 
 class Link(Protocol):
@@ -72,20 +65,6 @@ class Link(Protocol):
     def inspect(self) -> OvsdbSeen: ...
 
 
-class SwitchConnection(host_task.Connection, Protocol):
-    """What the fabric needs of an OpenFlow session, beyond what the host's task does."""
-
-    dpid: int
-    serial: str
-
-    @property
-    def ports(self) -> Mapping[str, int]: ...
-
-    def on_packet_in(self, callback: Callable[[int, int, bytes], None]) -> None: ...
-    def on_closed(self, callback: Callable[[str], None]) -> None: ...
-    def on_ports_changed(self, callback: Callable[[], None]) -> None: ...
-
-
 class Meters(Protocol):
     """What the fabric counts (`sdnctl.metrics`)."""
 
@@ -93,6 +72,7 @@ class Meters(Protocol):
     def packet_in(self, kind: str) -> None: ...
     def dhcp_answer(self, kind: str) -> None: ...
     def port_dropped(self, project: str, reason: str, packets: int) -> None: ...
+    def limit_dropped(self, project: str, direction: str, limit: str, packets: int, octets: int) -> None: ...
     def bundle_refused(self, host: str) -> None: ...
     def forget_host(self, host: str) -> None: ...
 
@@ -138,11 +118,8 @@ class Fabric:
         self._meters = meters
         self._links: dict[str, Link] = {}
         self._link_errors: dict[str, str] = {}
-        self._unknown: list[SwitchConnection] = []
-        self._rejected: dict[str, tuple[str, float]] = {}
-        """host -> who was turned away at its door, and when last."""
-        self._installed: dict[str, dict[str, int]] = {}
-        self._installed_latch = runtime.Latch()
+        self._door = Door(self.tasks, self.world.facts, self._give)
+        self._installed = Installed(self.world.facts, self._links)
         self._latch = runtime.Latch()
         self._waiters: list[runtime.Signal] = []
         self._batches: deque[_Batch] = deque(maxlen=REMEMBERED_BATCHES)
@@ -184,10 +161,11 @@ class Fabric:
         self.status.start()
         self.holders.start()
         self.statistics.start()
+        self._installed.start()
         for host in contents.hosts:
             self._host_added(host)
         self._plugs_changed.clear()
-        self._readers = [runtime.spawn(work) for work in (self._follow, self._read_reports, self._write_installed)]
+        self._readers = [runtime.spawn(work) for work in (self._follow, self._read_reports)]
 
     def stop(self) -> None:
         """End all tasks; every switch keeps what it has."""
@@ -197,6 +175,7 @@ class Fabric:
             task.stop()
         for link in self._links.values():
             link.stop()
+        self._installed.stop()
         self.holders.stop()
         self.status.stop()
         self.statistics.stop()
@@ -313,8 +292,8 @@ class Fabric:
         self.world.remove_host(host_id)
         task, link = self.tasks.pop(host_id, None), self._links.pop(host_id, None)
         self._link_errors.pop(host_id, None)
-        self._rejected.pop(host_id, None)
-        self._installed.pop(host_id, None)
+        self._door.forget_host(host_id)
+        self._installed.forget_host(host_id)
         self.statistics.forget_host(host_id)
         if task is not None:
             task.stop()
@@ -344,10 +323,9 @@ class Fabric:
         self.world.set_facts(host_id, facts)
         if host_id not in self.tasks:
             return
-        for connection in tuple(self._unknown):
-            self._match(connection)
+        self._door.facts_changed()
         current = self.tasks[host_id].connection
-        if current is not None and not self._belongs(current, facts):  # type: ignore[arg-type]
+        if current is not None and not belongs(current, facts):  # type: ignore[arg-type]
             current.close("the bridge behind this connection is no longer this host's")
         if is_first:
             self.tasks[host_id].wake()
@@ -374,41 +352,7 @@ class Fabric:
 
     def on_connection(self, connection: SwitchConnection) -> None:
         """A bridge has connected and introduced itself."""
-        if len(self._unknown) >= UNKNOWN_CONNECTIONS:
-            self._unknown.pop(0).close("no host has this datapath id, and others are waiting")
-        self._unknown.append(connection)
-        connection.on_closed(lambda reason: self._on_closed(connection, reason))
-        self._match(connection)
-
-    @staticmethod
-    def _belongs(connection: SwitchConnection, facts: HostFacts) -> bool:
-        return connection.dpid == facts.datapath_id and connection.serial == facts.serial
-
-    def _match(self, connection: SwitchConnection) -> None:
-        """Give a connection to the host it is proven to belong to.
-
-        A host can give its bridge the datapath id of another one's. That must not keep the other from being served, so
-        the id finds those who may be meant, and the serial number decides.
-        """
-        meant = [
-            (host_id, task, facts)
-            for host_id, task in self.tasks.items()
-            if (facts := self.world.facts.get(host_id)) is not None and facts.datapath_id == connection.dpid
-        ]
-        for host_id, task, facts in meant:
-            if self._belongs(connection, facts):
-                self._unknown.remove(connection)
-                self._rejected.pop(host_id, None)
-                self._give(host_id, task, connection)
-                return
-        if not meant:
-            return
-        reason = f"{connection.peer} claims datapath id {connection.dpid:016x} without the bridge's serial number"
-        for host_id, task, _ in meant:
-            self._rejected[host_id] = reason, runtime.monotonic()
-            log.error("connection rejected", host=task.host.name, reason=reason)
-        self._unknown.remove(connection)
-        connection.close("the serial number (other_config:dp-sn) is not the one of this host's bridge")
+        self._door.enter(connection)
 
     def _give(self, host_id: str, task: HostTask, connection: SwitchConnection) -> None:
         log.info("switch connected", host=task.host.name, peer=connection.peer, dpid=f"{connection.dpid:016x}")
@@ -424,11 +368,6 @@ class Fabric:
         task = self.tasks.get(host_id)
         if task is not None and task.connection is connection:
             self.world.set_switch_ports(host_id, dict(connection.ports))
-
-    def _on_closed(self, connection: SwitchConnection, reason: str) -> None:
-        del reason
-        if connection in self._unknown:
-            self._unknown.remove(connection)
 
     def _on_host_closed(self, host_id: str, connection: SwitchConnection, reason: str) -> None:
         task = self.tasks.get(host_id)
@@ -479,10 +418,12 @@ class Fabric:
         self.status.record(port_id, status, host)
         binding = self.world.bindings.get(port_id)
         if status is PortStatus.ACTIVE and binding is not None:
-            known = self.world.facts[binding.host_id].interfaces.get(interface)
-            # A restart of ours writes nothing to a host that is right.
-            if known is not None and (is_new or not known.installed) and known.installed != str(revision):
-                self._installed.setdefault(binding.host_id, {})[interface] = revision
+            self._installed.confirmed(binding.host_id, interface, revision, is_new=is_new)
+
+    def changing_meters(
+        self, host_id: str, connection: Connection, tables: Tables, delta: Delta
+    ) -> AbstractContextManager[None]:
+        return self.statistics.limits.changing(host_id, connection, tables, delta)
 
     def bundle_applied(self, host: str, seconds: float, put: int, removed: int) -> None:
         self._meters.bundle_applied(host, seconds, put, removed)
@@ -491,26 +432,8 @@ class Fabric:
         self._meters.bundle_refused(host)
 
     def applied(self) -> None:
-        if self._installed:
-            self._installed_latch.wake()
+        self._installed.wake()
         self._tell_waiters()
-
-    def _write_installed(self) -> None:
-        """Tell whoever looks at the host's database which revision an interface's flows have; there is no hurry."""
-        next_at: dict[str, float] = {}
-        while True:
-            self._installed_latch.wait()
-            runtime.sleep(INSTALLED_S)
-            now = runtime.monotonic()
-            for host_id in tuple(self._installed):
-                if now < next_at.get(host_id, 0.0):
-                    self._installed_latch.wake()
-                    continue
-                revisions = self._installed.pop(host_id)
-                if host_id in self._links and host_id in self.world.facts:
-                    self._links[host_id].set_installed(revisions)
-                    count = len(self.world.facts[host_id].interfaces)
-                    next_at[host_id] = now + INSTALLED_S_PER_INTERFACE * count
 
     def _on_dirty(self, host_id: str) -> None:
         self._batch.hosts.add(host_id)
@@ -589,11 +512,6 @@ class Fabric:
                 return task
         raise NotFoundError(f"Host {name} could not be found.", kind="HostNotFound")
 
-    def _intrusion(self, host_id: str) -> str:
-        """Who tries to be the host's bridge and is not; empty when nobody has lately."""
-        reason, at = self._rejected.get(host_id, ("", 0.0))
-        return reason if runtime.monotonic() - at < REJECTED_S else ""
-
     def port_status(self, port_id: str) -> dict[str, object]:
         """What is known of a port beside the store, JSON-ready."""
         return {"observed_ips": self._observed.of(port_id, runtime.monotonic())}
@@ -622,7 +540,7 @@ class Fabric:
     def _problems(self, task: HostTask) -> list[str]:
         facts = self.world.facts.get(task.host.id)
         problems = [*(facts.problems if facts else ())]
-        problems += [one for one in (self._link_errors.get(task.host.id), self._intrusion(task.host.id)) if one]
+        problems += [one for one in (self._link_errors.get(task.host.id), self._door.intrusion(task.host.id)) if one]
         problems += [
             f"interface {interface}: {why}" for interface, why in self.world.refused_claims(task.host.id).items()
         ]

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -49,6 +50,7 @@ class Connection(Protocol):
     def read_flows(self, which: wire.FlowFilter = wire.EVERY_FLOW) -> Iterable[bytes]: ...
     def read_port(self, ofport: int) -> PortCounters: ...
     def read_meters(self) -> Iterable[bytes]: ...
+    def ask_meter_stats(self, number: int = wire.ALL_METERS) -> Callable[[], list[bytes]]: ...
     def apply(self, before: Sequence[bytes], bundle: Sequence[bytes], after: Sequence[bytes]) -> None: ...
     def send(self, message: bytes) -> bool: ...
     def close(self, reason: str) -> None: ...
@@ -61,6 +63,11 @@ class Observer(Protocol):
         self, port_id: str, status: PortStatus, host: str, interface: str, revision: Revision, *, is_new: bool
     ) -> None:
         """`is_new` is false if the switch was right already when it was read back."""
+
+    def changing_meters(
+        self, host_id: str, connection: Connection, tables: Tables, delta: Delta
+    ) -> AbstractContextManager[None]:
+        """Around sending `delta` and taking it into `tables`: a meter that is changed forgets what it counted."""
 
     def bundle_applied(self, host: str, seconds: float, put: int, removed: int) -> None: ...
     def bundle_refused(self, host: str) -> None: ...
@@ -286,8 +293,11 @@ class HostTask:
             delta = difference(changes)
             started = runtime.monotonic()
             try:
-                if delta:
-                    self._apply(connection, delta)
+                with self._observer.changing_meters(self.host.id, connection, self.tables, delta):
+                    if delta:
+                        self._apply(connection, delta)
+                    seconds = runtime.monotonic() - started
+                    self.tables.confirmed(changes, delta.meters_remove)
                 break
             except SwitchRefusedError as error:
                 self._observer.bundle_refused(self.host.name)
@@ -296,8 +306,6 @@ class HostTask:
                 self.tables.meters_sent(made for index, made in enumerate(delta.meters_add) if index not in messages)
                 for unit in refused:
                     del changes[unit]
-        seconds = runtime.monotonic() - started
-        self.tables.confirmed(changes)
         self.wanted = len(self.tables)
         for unit in changes:
             self.failures.pop(unit, None)

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reads from the switches what is dropped of ports, and gives it to metrics, to security events and to who asks.
 
-A host is read rarely (`RARELY_S`) while nothing happens, by one request for the flows that count for ports; often
-(`OFTEN_S`) for a while after something did. What tells that something happens is a sample, or that a counter grew.
-Whoever asks for one port gets its own counters, read for that: two requests that name the port.
+A host is read rarely (`RARELY_S`) while nothing happens, by one request for the flows that count for ports and one for
+their meters; often (`OFTEN_S`) for a while after something did. What tells that something happens is a sample, or that
+a port's flow counted; what limits drop is everyday and no attack. Whoever asks for one port gets its own counters, read
+for that: two requests that name the port, and one for each of its meters.
 """
 
 from __future__ import annotations
@@ -21,9 +22,11 @@ from sdnctl.flows import wire
 from sdnctl.flows.pipeline import Count, Reason, Side, Table
 from sdnctl.model.port import Port
 from sdnctl.model.statistics import PortCounters
+from sdnctl.sync import limits
 from sdnctl.sync.drops import DropBook, Growth
 from sdnctl.sync.events import QUIET_S, EventStore, SecurityEvents
-from sdnctl.sync.host import HostTask, State
+from sdnctl.sync.host import Connection, HostTask, State
+from sdnctl.sync.limits import Limits
 from sdnctl.sync.world import World
 
 RARELY_S: Final = 30.0
@@ -33,14 +36,21 @@ SOON_S: Final = 1.0
 RETRY_S: Final = 5.0
 
 _ALL: Final = wire.FlowFilter(COOKIE, COOKIE_MASK, Table.DROPPED)
+NOBODY: Final = ""
+"""The project of frames that are no port's."""
 DIRECTIONS: Final = {Side.FROM: "egress", Side.TO: "ingress"}
 """The API's words for it."""
 
 
-class Meters(Protocol):
+class Meters(limits.Meters, Protocol):
     """What is counted on the way (`sdnctl.metrics`)."""
 
     def port_dropped(self, project: str, reason: str, packets: int) -> None: ...
+
+
+def is_activity(grown: Iterable[Growth]) -> bool:
+    """Whether something happens that is to be followed closely: to a port, for the underlay may send for ever."""
+    return any(one.port_id is not None for one in grown)
 
 
 class Statistics:
@@ -48,6 +58,7 @@ class Statistics:
 
     def __init__(self, world: World, tasks: Mapping[str, HostTask], store: EventStore, meters: Meters) -> None:
         self.events = SecurityEvents(store, lambda: str(uuid4()))
+        self.limits = Limits(world.ports, meters)
         self._world = world
         self._tasks = tasks
         self._meters = meters
@@ -79,10 +90,12 @@ class Statistics:
 
     def forget_port(self, port_id: str) -> None:
         self._book.forget_port(port_id)
+        self.limits.forget_port(port_id)
         self.events.forget_port(port_id)
 
     def forget_host(self, host_id: str) -> None:
         self._book.forget_host(host_id)
+        self.limits.forget_host(host_id)
         self._due.pop(host_id, None)
         self._busy_until.pop(host_id, None)
 
@@ -114,7 +127,7 @@ class Statistics:
             except HostGoneError:
                 grown = []
             now = runtime.monotonic()
-            if grown:
+            if is_activity(grown):
                 self._busy_until[host_id] = now + QUIET_S
             is_busy = now < self._busy_until.get(host_id, 0.0)
             self._due[host_id] = now + (OFTEN_S if is_busy else RARELY_S)
@@ -123,18 +136,22 @@ class Statistics:
 
     def _read(self, host_id: str, task: HostTask) -> list[Growth]:
         """Every counter of a host."""
-        return self._take(host_id, task, (_ALL,), lambda _counted: True)
+        connection = task.connection
+        if connection is None:
+            raise HostGoneError(f"host {task.host.name} is away")
+        grown = self._take(host_id, task.host.name, connection, (_ALL,), lambda _counted: True)
+        self.limits.read(host_id, connection, task.tables)
+        return grown
 
     def _take(
         self,
         host_id: str,
-        task: HostTask,
+        host: str,
+        connection: Connection,
         filters: Iterable[wire.FlowFilter],
         asked: Callable[[Counted], bool],
     ) -> list[Growth]:
-        connection, order = task.connection, self._book.begin()
-        if connection is None:
-            raise HostGoneError(f"host {task.host.name} is away")
+        order = self._book.begin()
         counters: dict[Counted, int] = {}
         for which in filters:
             for body in connection.read_flows(which):
@@ -145,15 +162,15 @@ class Statistics:
                         counters[counted] = packets + 1
         grown = self._book.take(host_id, order, counters, asked)
         for one in grown:
-            port = self._world.ports.get(one.port_id)
-            if port is not None:
-                self._meters.port_dropped(port.project_id, one.reason.name.lower(), one.packets)
+            port = self._world.ports.get(one.port_id) if one.port_id is not None else None
+            project = port.project_id if port is not None else NOBODY
+            self._meters.port_dropped(project, one.reason.name.lower(), one.packets)
         now, moment = runtime.monotonic(), time.time()
         for counted, packets in counters.items():
             if counted.side is Side.FROM and Count.REPORT in counted.reason.count:
                 port = self._world.port_at(host_id, counted.number)
                 if port is not None:
-                    self.events.counted(port, task.host.name, counted.reason, packets, now, moment)
+                    self.events.counted(port, host, counted.reason, packets, now, moment)
         return grown
 
     # --- who asks -----------------------------------------------------------------------------------------------
@@ -179,7 +196,11 @@ class Statistics:
             {"direction": DIRECTIONS[side], "reason": reason.name.lower(), "text": reason.text, "packets": packets}
             for side, reason, packets in self._book.of(port_id)
         ]
-        return {"port_id": port_id, "host": host, **counters._asdict(), "drops": drops}
+        limited = [
+            {"direction": kind.direction.value, "limit": kind.limit, "text": kind.text, **dropped._asdict()}
+            for kind, dropped in self.limits.of(port_id)
+        ]
+        return {"port_id": port_id, "host": host, **counters._asdict(), "drops": drops, "limit_drops": limited}
 
     def _port_counters(self, port: Port, host_id: str, task: HostTask | None, ofport: int | None) -> PortCounters:
         if task is None or task.connection is None or task.state is not State.LIVE or ofport is None:
@@ -189,5 +210,13 @@ class Statistics:
             _ALL._replace(match=statistics.meant_for(port.key)),
         )
         mine = {(Side.FROM, ofport), (Side.TO, port.key)}
-        self._take(host_id, task, filters, lambda counted: (counted.side, int(counted.number)) in mine)
-        return task.connection.read_port(ofport)
+        connection = task.connection
+        self._take(
+            host_id,
+            task.host.name,
+            connection,
+            filters,
+            lambda counted: (counted.side, int(counted.number)) in mine,
+        )
+        self.limits.read_port(host_id, connection, task.tables, port.id)
+        return connection.read_port(ofport)

@@ -17,7 +17,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
-from sdnctl.apps import security_groups
+from sdnctl.apps import qos, security_groups
+from sdnctl.apps.meters import PACKETS_PER_S, MeterKind, read_meter_id
 from sdnctl.flows.action import (
     Action,
     Conjunction,
@@ -41,13 +42,14 @@ from sdnctl.flows.simulate import Outcome, Sent, Step
 from sdnctl.model.host import Host
 from sdnctl.model.network import Network
 from sdnctl.model.port import Port
+from sdnctl.model.qos import QosPolicy
 from sdnctl.model.question import Connection, PacketQuestion
 from sdnctl.model.security import Direction, SecurityGroup, SecurityRule
 from sdnctl.sync import views
 from sdnctl.sync.cloud import Cloud
 from sdnctl.sync.joined import Joined
 
-Owned = Host | Network | Port | SecurityGroup
+Owned = Host | Network | Port | SecurityGroup | QosPolicy
 Told = dict[str, object]
 
 ARRIVES: Final = "arrives"
@@ -240,7 +242,7 @@ class Story:
                 case SetField() if action.target is Field.IP_DSCP:
                     yield f"marked with DSCP {action.value}"
                 case Meter():
-                    yield f"behind meter {action.id}"
+                    yield self._limit(host, action.id)
                 case Controller():
                     yield "handed to the controller"
                 case OutputInPort():
@@ -252,6 +254,23 @@ class Story:
         for one in sent:
             if one.ofport != outcome.steps[0].packet[Field.IN_PORT]:
                 yield self._left(host, one)
+
+    def _limit(self, host: str, number: int) -> str:
+        """What may pass a meter, and who says so."""
+        meter = read_meter_id(number)
+        if meter is None:
+            return f"behind meter {number}"
+        if meter.kind is MeterKind.PUNT:
+            return f"at most {PACKETS_PER_S} packets/s"
+        port_id = self._cloud.at_ofport[host].get(meter.ofport)
+        policy = views.policy_of(self._cloud, port_id) if port_id is not None else None
+        rate = qos.rate_of(policy.limits, meter.kind) if policy is not None else None
+        if port_id is None or policy is None or rate is None:
+            return "behind a limit that is no more"
+        by = self._object(policy, "QoS policy")["text"]
+        unit = "kbit/s" if meter.kind.limit == "bandwidth" else "packets/s"
+        amount = f" to {rate.per_s} {unit}" if self._may_see(self._cloud.ports[port_id]) else ""
+        return f"limited{amount} by {by}"
 
     def _left(self, host: str, sent: Sent) -> str:
         port_id = self._cloud.at_ofport[host].get(sent.ofport)

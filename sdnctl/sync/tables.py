@@ -103,7 +103,8 @@ class Tables:
         for unit, compiled in runtime.in_slices(want.items()):
             if compiled.zone is not None and not _holds_zone(compiled, have):
                 delta.flush.append((unit, compiled.zone))
-            learned.update(compiled.learned if _was_there(unit, compiled, have) else compiled.learned[1:])
+            was_there = _was_there(unit, compiled, have)
+            learned.update(compiled.learned if was_there else compiled.learned[1:])
             for flow in compiled.flows:
                 kept.add(flow.key)
                 if have.get(flow.key) != flow:
@@ -112,7 +113,10 @@ class Tables:
                 old = meters.pop(meter.id, None)
                 if old is None:
                     delta.meters_add.append((unit, meter))
-                elif old != meter:
+                    continue
+                if was_there:
+                    self._meters[meter.id] = (unit, old)
+                if old != meter or not was_there:
                     delta.meters_modify.append((unit, meter))
         delta.remove = [
             (None, flow)
@@ -148,7 +152,7 @@ class Tables:
                 held = self._meters.get(meter.id)
                 if held is None:
                     delta.meters_add.append((unit, meter))
-                elif held[1] != meter:
+                elif held != (unit, meter):  # also if it is as it should be: another one's has counted
                     delta.meters_modify.append((unit, meter))
             freed.update(meter.id for meter in old.meters)
         for number in freed - used:
@@ -157,12 +161,24 @@ class Tables:
                 delta.meters_remove.append(number)
         return delta
 
+    def port_with_meter(self, number: int) -> str | None:
+        """The id of the port whose meter has this number on the switch; None if it is no port's, or unknown whose."""
+        unit = self._meters[number][0] if number in self._meters else None
+        return unit.id if unit is not None and unit.kind is UnitKind.PORT else None
+
+    @property
+    def has_port_meters(self) -> bool:
+        """Whether there are other meters than the host's own."""
+        return len(self._meters) > (meters.SAMPLES in self._meters)
+
     def meters_sent(self, added: Iterable[tuple[Unit, MeterSpec]]) -> None:
         """Meters are no part of a bundle: these were made although the bundle after them was refused."""
         self._meters.update((meter.id, (unit, meter)) for unit, meter in added)
 
-    def confirmed(self, changes: Mapping[Unit, Compiled]) -> None:
-        """The switch has these units now."""
+    def confirmed(self, changes: Mapping[Unit, Compiled], meters_removed: Iterable[int] = ()) -> None:
+        """The switch has these units now, and these meters no more."""
+        for number in meters_removed:
+            self._meters.pop(number, None)
         for unit in runtime.in_slices(changes):
             old = self.units.pop(unit, NOTHING)
             self._flow_count -= len(old.flows)

@@ -17,7 +17,7 @@ from sdnctl.model.ids import GroupKey, Ofport
 from sdnctl.model.ip_group import IpGroup
 from sdnctl.model.network import Network, NetworkType
 from sdnctl.model.port import DHCP_OWNER, NETWORK_OWNERS, Port
-from sdnctl.model.qos import UNLIMITED, QosLimits
+from sdnctl.model.qos import UNLIMITED, QosLimits, QosPolicy
 from sdnctl.model.security import AddressGroup, Established, SecurityGroup
 from sdnctl.model.views import (
     Announcer,
@@ -80,17 +80,22 @@ def network_units(cloud: Cloud, network_id: str, host_id: str) -> Iterator[Unit]
         yield Unit(UnitKind.PORT, port_id)
     for port_id in index.known:
         yield Unit(UnitKind.NEIGHBOUR, port_id)
-    groups = cloud.ip_groups_in.get(network_id, ())
-    virtual = {int(mac) for group_id in groups if (mac := cloud.ip_groups[group_id].virtual_mac) is not None}
-    for number in virtual.union(index.stations):
+    for number in station_macs(cloud, network_id):
         yield Unit(UnitKind.STATION, network_id, number)
-    for group_id in groups:
+    for group_id in cloud.ip_groups_in.get(network_id, ()):
         yield Unit(UnitKind.IP_GROUP, group_id)
     for number in cloud.service_macs.get(network_id, ()):
         yield Unit(UnitKind.SERVICE_MAC, network_id, number)
     asked = {port_id for group_id in index.wanted.get(host_id, ()) for port_id in index.members.get(group_id, ())}
     for number in {number for port_id in asked for number in cloud.served[port_id].addresses}:
         yield Unit(UnitKind.MEMBER, network_id, number)
+
+
+def station_macs(cloud: Cloud, network_id: str) -> set[int]:
+    """Every MAC that a port of the network may use: its own, of address pairs, virtual ones."""
+    groups = cloud.ip_groups_in.get(network_id, ())
+    virtual = {int(mac) for group_id in groups if (mac := cloud.ip_groups[group_id].virtual_mac) is not None}
+    return virtual.union(cloud.indexes[network_id].stations)
 
 
 def view(cloud: Cloud, host_id: str, unit: Unit) -> View | None:
@@ -240,13 +245,17 @@ def _filtered(cloud: Cloud, host_id: str, ofports: Iterable[Ofport]) -> Iterator
             yield Filtered(ofport, cloud.ports[port_id].key, filtering)
 
 
-def _limits(cloud: Cloud, port_id: str) -> QosLimits:
-    """What a port is held to: by its own policy, or else by its network's, unless it is the network's itself."""
+def policy_of(cloud: Cloud, port_id: str) -> QosPolicy | None:
+    """What a port is held to: its own policy, or else its network's, unless it is the network's itself."""
     port = cloud.ports[port_id]
     policy_id = port.qos_policy_id
     if policy_id is None and not port.device_owner.startswith(NETWORK_OWNERS):
         policy_id = cloud.networks[port.network_id].qos_policy_id
-    policy = cloud.qos_policies.get(policy_id) if policy_id else None
+    return cloud.qos_policies.get(policy_id) if policy_id else None
+
+
+def _limits(cloud: Cloud, port_id: str) -> QosLimits:
+    policy = policy_of(cloud, port_id)
     return policy.limits if policy else UNLIMITED
 
 

@@ -5,11 +5,11 @@
     facts (from the hosts)   --->  set_facts(), set_switch_ports()    --->   take_dirty(host)  --->  host task
 
 What is known stands in `cloud.py`, is written here, and read off as views in `views.py`; who is bound where decides
-`bindings.py`. All of it is in memory and can be rebuilt from the store and the hosts. No method gives way to another
-task, save those that take a host's report, where thousands of ports may have to be bound: they do so between two
-ports, and `is_read` tells when they are through.
+`bindings.py`, and where security groups are used and whom they ask for keeps `groups.py`. All of it is in memory and
+can be rebuilt from the store and the hosts. No method gives way to another task, save those that take a host's report,
+where thousands of ports may have to be bound: they do so between two ports, and `is_read` tells when they are through.
 
-The law this file has to keep: after any sequence of calls, the units named dirty since a host's tables were computed
+The law these files have to keep: after any sequence of calls, the units named dirty since a host's tables were computed
 include every unit whose view changed. `tests/sync/` holds it against a full recompute.
 """
 
@@ -17,9 +17,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import TypeVar
-
-from netaddr import IPAddress, IPNetwork
 
 from sdnctl.apps import leases
 from sdnctl.apps.statistics import Counted
@@ -27,19 +24,19 @@ from sdnctl.flows.pipeline import Side
 from sdnctl.model.addresses import sources_of
 from sdnctl.model.host import Host, HostFacts
 from sdnctl.model.ids import Revision
-from sdnctl.model.ip_group import VRRP, VRRP_GROUPS, IpGroup
+from sdnctl.model.ip_group import IpGroup, vrrp_rules
 from sdnctl.model.network import Network, NetworkType, Subnet
 from sdnctl.model.port import DHCP_OWNER, Port
 from sdnctl.model.qos import QosPolicy
-from sdnctl.model.security import AddressGroup, Direction, Established, SecurityGroup, SecurityRule
+from sdnctl.model.security import AddressGroup, SecurityGroup
 from sdnctl.model.views import CHUNK
 from sdnctl.sync import views
 from sdnctl.sync.bindings import Bindings
-from sdnctl.sync.cloud import Cloud, NetworkIndex, Served, Use
+from sdnctl.sync.cloud import Cloud, NetworkIndex, Served
+from sdnctl.sync.groups import Groups
+from sdnctl.sync.indexes import drop, enter, move
 from sdnctl.sync.units import Unit, UnitKind, pack_prefix
 from sdnctl.sync.views import View
-
-_Key = TypeVar("_Key", int, str, tuple[str, int])
 
 
 class World:
@@ -60,15 +57,10 @@ class World:
         self.on_plugs: Callable[[str], None] = lambda _host_name: None
         """Called with a host's name whenever what is to be plugged there changed."""
         self._bindings = Bindings(cloud, self._bound)
-        self._wants: dict[str, frozenset[tuple[str, Use]]] = {}
-        """security group -> which remote groups its rules ask for, and how."""
-        self._named_by: dict[str, set[str]] = defaultdict(set)
-        """security or address group -> the security groups whose rules name it."""
-        self._ports_with: dict[str, set[str]] = defaultdict(set)
-        """security group -> ports that have it, served or not."""
-        self._held_ports: dict[str, set[str]] = defaultdict(set)
+        self._groups = Groups(cloud, self._mark)
+        self._held_ports: dict[str, set[str]] = {}
         """QoS policy -> ports that have it themselves, served or not."""
-        self._held_networks: dict[str, set[str]] = defaultdict(set)
+        self._held_networks: dict[str, set[str]] = {}
         """QoS policy -> networks that have it."""
         self._ports_of: dict[str, set[str]] = defaultdict(set)
         self._by_key: dict[tuple[str, int], str] = {}
@@ -107,7 +99,7 @@ class World:
         self.networks[network.id] = network
         self._by_key["network", network.key] = network.id
         self._forget_leases(network.id)
-        self._hold(self._held_networks, network.id, old.qos_policy_id if old else None, network.qos_policy_id)
+        move(self._held_networks, network.id, old.qos_policy_id if old else None, network.qos_policy_id)
         if old is None or old.admin_state_up != network.admin_state_up:
             self._reindex(self._ports_of[network.id])
         elif old.qos_policy_id != network.qos_policy_id:
@@ -122,7 +114,7 @@ class World:
         network = self.networks.pop(network_id, None)
         if network is not None:
             del self._by_key["network", network.key]
-            self._hold(self._held_networks, network_id, network.qos_policy_id, None)
+            move(self._held_networks, network_id, network.qos_policy_id, None)
             self._forget_leases(network_id)
             self._reindex(self._ports_of[network_id])
 
@@ -149,11 +141,8 @@ class World:
         self._by_key["port", port.key] = port.id
         self._ports_of[port.network_id].add(port.id)
         self.cloud.leases.pop(port.id, None)
-        for group_id in old.security_groups if old else ():
-            self._ports_with[group_id].discard(port.id)
-        for group_id in port.security_groups:
-            self._ports_with[group_id].add(port.id)
-        self._hold(self._held_ports, port.id, old.qos_policy_id if old else None, port.qos_policy_id)
+        self._groups.port_has(port.id, port.security_groups, instead_of=old.security_groups if old else ())
+        move(self._held_ports, port.id, old.qos_policy_id if old else None, port.qos_policy_id)
         self._plug_changed(old, port)
         self._service_changed(old, port)
         if DHCP_OWNER in (port.device_owner, old.device_owner if old else ""):
@@ -171,11 +160,8 @@ class World:
         del self._by_key["port", port.key]
         self._ports_of[port.network_id].discard(port_id)
         self.cloud.leases.pop(port_id, None)
-        for group_id in port.security_groups:
-            self._ports_with[group_id].discard(port_id)
-            if not self._ports_with[group_id]:
-                del self._ports_with[group_id]
-        self._hold(self._held_ports, port_id, port.qos_policy_id, None)
+        self._groups.port_has(port_id, (), instead_of=port.security_groups)
+        move(self._held_ports, port_id, port.qos_policy_id, None)
         self._plug_changed(port, None)
         self._service_changed(port, None)
         if port.device_owner == DHCP_OWNER:
@@ -188,7 +174,7 @@ class World:
         old = self.groups.get(group.id)
         self.groups[group.id] = group
         self._by_key["group", group.key] = group.id
-        self._rules_changed(old, group)
+        self._groups.rules_changed(old, group)
         if old is None or (old.key, old.stateful) != (group.key, group.stateful):
             self._group_is_another(group.id)
 
@@ -197,18 +183,18 @@ class World:
         old = self.groups.pop(group_id, None)
         if old is not None:
             del self._by_key["group", old.key]
-            self._rules_changed(old, None)
+            self._groups.rules_changed(old, None)
             self._group_is_another(group_id)
 
     def put_address_group(self, group: AddressGroup) -> None:
         """An address group was added or changed."""
         self.address_groups[group.id] = group
-        self._remote_changed(group.id)
+        self._groups.remote_changed(group.id)
 
     def remove_address_group(self, group_id: str) -> None:
         """An address group was removed."""
         if self.address_groups.pop(group_id, None) is not None:
-            self._remote_changed(group_id)
+            self._groups.remote_changed(group_id)
 
     def put_ip_group(self, group: IpGroup) -> None:
         """An IP group was added or changed, or another one has its address now."""
@@ -403,7 +389,7 @@ class World:
                 for number in {*(old.addresses if old else ()), *(new.addresses if new else ())}:
                     self._mark(host_id, Unit(UnitKind.MEMBER, network_id, number))
         for host_id in {side.binding.host_id for side in (old, new) if side and side.binding}:
-            self._update_wanted(host_id, network_id, index)
+            self._groups.update_wanted(host_id, network_id)
         for side in (old, new):
             if side is not None and side.binding is not None and side.binding.ofport is not None:
                 self._mark(side.binding.host_id, Unit(UnitKind.PORT, port_id))
@@ -413,8 +399,8 @@ class World:
                 self._mark(host_id, Unit(UnitKind.NETWORK, network_id))
         network = self.networks.get(network_id)
         if was_open != bool(index.open_ports) and network is not None and network.type is not NetworkType.VXLAN:
-            for host_id in hosts_before & hosts_after:
-                for mac in index.stations:
+            for mac in views.station_macs(self.cloud, network_id):
+                for host_id in hosts_before & hosts_after:
                     self._mark(host_id, Unit(UnitKind.STATION, network_id, mac))
         for host_id in hosts_after - hosts_before:
             self.cloud.networks_on[host_id].add(network_id)
@@ -430,16 +416,14 @@ class World:
     def _unindex(self, port_id: str, old: Served, index: NetworkIndex, touched_macs: set[int]) -> None:
         del self.cloud.served[port_id]
         for group_id in old.groups:
-            _drop(index.members, group_id, port_id)
+            drop(index.members, group_id, port_id)
         for number in old.addresses:
-            _drop(index.addresses, number, port_id)
+            drop(index.addresses, number, port_id)
         index.known.discard(port_id)
         index.open_ports.discard(port_id)
         for mac in old.macs:
             touched_macs.add(mac)
-            index.stations[mac].discard(port_id)
-            if not index.stations[mac]:
-                del index.stations[mac]
+            drop(index.stations, mac, port_id)
         if old.binding is None:
             return
         host_id, ofport = old.binding.host_id, old.binding.ofport
@@ -447,7 +431,7 @@ class World:
             if self.cloud.at_ofport[host_id].get(ofport) == port_id:
                 del self.cloud.at_ofport[host_id][ofport]
             for group_id in old.groups:
-                self._unuse(host_id, old.network_id, index, group_id, port_id)
+                self._groups.unuse(host_id, old.network_id, group_id, port_id)
             chunk = index.chunks[host_id].get(ofport // CHUNK, {})
             if chunk.get(ofport) == port_id:
                 del chunk[ofport]
@@ -461,15 +445,15 @@ class World:
     def _index(self, port_id: str, new: Served, index: NetworkIndex, touched_macs: set[int]) -> None:
         self.cloud.served[port_id] = new
         for group_id in new.groups:
-            index.members.setdefault(group_id, set()).add(port_id)
+            enter(index.members, group_id, port_id)
         for number in new.addresses:
-            index.addresses.setdefault(number, set()).add(port_id)
+            enter(index.addresses, number, port_id)
         index.known.add(port_id)
         if new.is_open:
             index.open_ports.add(port_id)
         for mac in new.macs:
             touched_macs.add(mac)
-            index.stations.setdefault(mac, set()).add(port_id)
+            enter(index.stations, mac, port_id)
         if new.binding is None:
             return
         host_id, ofport = new.binding.host_id, new.binding.ofport
@@ -479,7 +463,7 @@ class World:
             return
         self.cloud.at_ofport[host_id][ofport] = port_id
         for group_id in new.groups:
-            self._use(host_id, new.network_id, index, group_id, port_id)
+            self._groups.use(host_id, new.network_id, group_id, port_id)
         if ofport // CHUNK not in chunks:
             chunks[ofport // CHUNK] = {}
             self._mark(host_id, Unit(UnitKind.NETWORK, new.network_id))
@@ -505,9 +489,9 @@ class World:
             return
         macs = self.cloud.service_macs[network_id]
         for mac in had - has:
-            _drop(macs, mac, old.id)  # type: ignore[union-attr]  # it had them
+            drop(macs, mac, old.id)  # type: ignore[union-attr]  # it had them
         for mac in has - had:
-            macs.setdefault(mac, set()).add(new.id)  # type: ignore[union-attr]  # it has them
+            enter(macs, mac, new.id)  # type: ignore[union-attr]  # it has them
         if not macs:
             del self.cloud.service_macs[network_id]
         index = self.cloud.indexes.get(network_id)
@@ -552,15 +536,14 @@ class World:
         assert group is not None  # noqa: S101  (one of the two is given)
         before, after = frozenset(old.members if old else ()), frozenset(new.members if new else ())
         for port_id in before - after:
-            _drop(self.cloud.ip_groups_of, port_id, group.id)
+            drop(self.cloud.ip_groups_of, port_id, group.id)
         for port_id in after - before:
-            self.cloud.ip_groups_of[port_id].add(group.id)
-        for one, is_there in ((old, False), (new, True)):
+            enter(self.cloud.ip_groups_of, port_id, group.id)
+        for one, change in ((old, drop), (new, enter)):
             if one is not None:
-                _enter(self.cloud.ip_groups_in, one.network_id, one.id, is_there=is_there)
+                change(self.cloud.ip_groups_in, one.network_id, one.id)
                 if one.virtual_mac is not None:
-                    key = one.network_id, int(one.virtual_mac)
-                    _enter(self.cloud.virtual, key, one.id, is_there=is_there)
+                    change(self.cloud.virtual, (one.network_id, int(one.virtual_mac)), one.id)
         self._vrrp_changed(old, new)
         is_other = old is None or new is None or (old.address, old.vrrp) != (new.address, new.vrrp)
         self._reindex(before | after if is_other else before ^ after)
@@ -578,7 +561,7 @@ class World:
     def _vrrp_changed(self, old: IpGroup | None, new: IpGroup | None) -> None:
         """That members with VRRP hear each other is a security group that they have and nobody sees."""
         if new is not None and new.vrrp:
-            rules = _vrrp_rules(new)
+            rules = vrrp_rules(new)
             if self.groups.get(new.id) != rules:
                 self.put_group(rules)
         elif old is not None and old.vrrp:
@@ -589,16 +572,6 @@ class World:
             self.cloud.leases.pop(port_id, None)
 
     # --- quality of service -------------------------------------------------------------------------------------
-
-    @staticmethod
-    def _hold(holders: dict[str, set[str]], holder: str, old: str | None, new: str | None) -> None:
-        """A port or network has another policy than before."""
-        if old is not None and old in holders:
-            holders[old].discard(holder)
-            if not holders[old]:
-                del holders[old]
-        if new is not None:
-            holders[new].add(holder)
 
     def _policy_changed(self, policy_id: str) -> None:
         self._limits_changed(self._held_ports.get(policy_id, ()))
@@ -614,116 +587,10 @@ class World:
                 self._mark(host_id, Unit(UnitKind.PORT, port_id))
                 self._mark(host_id, Unit(UnitKind.CHUNK, served.network_id, ofport // CHUNK))
 
-    # --- security groups ----------------------------------------------------------------------------------------
-
-    def _use(self, host_id: str, network_id: str, index: NetworkIndex, group_id: str, port_id: str) -> None:
-        """A local port has a group."""
-        index.users.setdefault(host_id, {}).setdefault(group_id, set()).add(port_id)
-        networks = self.cloud.used_on[group_id].setdefault(host_id, set())
-        if not networks:
-            self._mark(host_id, Unit(UnitKind.GROUP, group_id))
-        networks.add(network_id)
-
-    def _unuse(self, host_id: str, network_id: str, index: NetworkIndex, group_id: str, port_id: str) -> None:
-        """A local port has a group no more."""
-        users = index.users[host_id]
-        _drop(users, group_id, port_id)
-        if group_id in users:
-            return
-        if not users:
-            del index.users[host_id]
-        _drop(self.cloud.used_on[group_id], host_id, network_id)
-        if host_id not in self.cloud.used_on[group_id]:
-            self._mark(host_id, Unit(UnitKind.GROUP, group_id))
-        if not self.cloud.used_on[group_id]:
-            del self.cloud.used_on[group_id]
-
-    def _update_wanted(self, host_id: str, network_id: str, index: NetworkIndex) -> None:
-        """Which groups' members rules of a host's ports ask for, in one of its networks."""
-        uses: dict[str, set[Use]] = {}
-        for group_id in index.users.get(host_id, ()):
-            for remote_id, use in self._wants.get(group_id, ()):
-                uses.setdefault(remote_id, set()).add(use)
-        new = {remote_id: frozenset(some) for remote_id, some in uses.items()}
-        old = index.wanted.get(host_id, {})
-        if new == old:
-            return
-        if new:
-            index.wanted[host_id] = new
-        else:
-            del index.wanted[host_id]
-        for remote_id in old.keys() | new.keys():
-            if old.get(remote_id) != new.get(remote_id):
-                for port_id in index.members.get(remote_id, ()):
-                    for number in self.cloud.served[port_id].addresses:
-                        self._mark(host_id, Unit(UnitKind.MEMBER, network_id, number))
-
-    def _rules_changed(self, old: SecurityGroup | None, new: SecurityGroup | None) -> None:
-        """Rules of a group came or went: its own flows, and whose members they ask for."""
-        group_id = (new or old).id  # type: ignore[union-attr]  # one of the two is given
-        for rule in old.rules if old else ():
-            remote_id = rule.remote_group_id or rule.remote_address_group_id
-            if remote_id:
-                self._named_by[remote_id].discard(group_id)
-        wants = set()
-        for rule in new.rules if new else ():
-            remote_id = rule.remote_group_id or rule.remote_address_group_id
-            if remote_id:
-                self._named_by[remote_id].add(group_id)
-            if rule.remote_group_id:
-                use = Use(rule.direction, rule.version, rule.established is Established.KEEP)
-                wants.add((rule.remote_group_id, use))
-        had = self._wants.pop(group_id, frozenset())
-        if wants:
-            self._wants[group_id] = frozenset(wants)
-        self._group_changed(group_id)
-        if had != wants:
-            for host_id, networks in self.cloud.used_on.get(group_id, {}).items():
-                for network_id in networks:
-                    self._update_wanted(host_id, network_id, self.cloud.indexes[network_id])
-
-    def _group_changed(self, group_id: str) -> None:
-        for host_id in self.cloud.used_on.get(group_id, ()):
-            self._mark(host_id, Unit(UnitKind.GROUP, group_id))
-
-    def _remote_changed(self, remote_id: str) -> None:
-        """What rules name is another thing now."""
-        for group_id in self._named_by.get(remote_id, ()):
-            self._group_changed(group_id)
-
     def _group_is_another(self, group_id: str) -> None:
         """A group came, went or became another kind: its ports, and whoever names it."""
-        self._remote_changed(group_id)
-        self._reindex(self._ports_with.get(group_id, ()))
-
-
-def _vrrp_rules(group: IpGroup) -> SecurityGroup:
-    """What lets a group's members hear each other's advertisements, to their multicast group or to each other."""
-    version = group.address.version
-    heard = IPNetwork(IPAddress(VRRP_GROUPS[version], version))
-    rules = (
-        SecurityRule(
-            id=f"{group.id}-1", direction=Direction.EGRESS, version=version, protocol=VRRP, remote_prefix=heard
-        ),
-        SecurityRule(
-            id=f"{group.id}-2", direction=Direction.EGRESS, version=version, protocol=VRRP, remote_group_id=group.id
-        ),
-        SecurityRule(
-            id=f"{group.id}-3", direction=Direction.INGRESS, version=version, protocol=VRRP, remote_group_id=group.id
-        ),
-    )
-    # Stateless: it must not make a stateful port out of another one.
-    return SecurityGroup(
-        id=group.id, key=group.key, project_id=group.project_id, name=group.name, stateful=False, rules=rules
-    )
-
-
-def _enter(index: dict[_Key, set[str]], key: _Key, value: str, *, is_there: bool) -> None:
-    """Have a value in an index of sets, or not."""
-    if is_there:
-        index.setdefault(key, set()).add(value)
-    else:
-        _drop(index, key, value)
+        self._groups.remote_changed(group_id)
+        self._reindex(self._groups.ports_with(group_id))
 
 
 def _service_macs(port: Port | None) -> set[int]:
@@ -731,10 +598,3 @@ def _service_macs(port: Port | None) -> set[int]:
     if port is None or not port.is_service_port or not port.admin_state_up:
         return set()
     return {int(port.mac), *(int(pair.mac) for pair in port.allowed_address_pairs)}
-
-
-def _drop(index: dict[_Key, set[str]], key: _Key, value: str) -> None:
-    """Take a value out of an index of sets, and the set with its last one."""
-    index[key].discard(value)
-    if not index[key]:
-        del index[key]

@@ -163,7 +163,9 @@ class FakeFabric:
 
     def port_statistics(self, port_id: str) -> Mapping[str, object]:
         drops = [{"direction": "egress", "reason": "foreign_arp", "text": "it did", "packets": 7}]
-        return {"port_id": port_id, "host": "h1", "sent_packets": 9, "sent_bytes": 540, "drops": drops}
+        limited = {"direction": "ingress", "limit": "bandwidth", "text": "too much", "packets": 3, "bytes": 4200}
+        passed = {"port_id": port_id, "host": "h1", "sent_packets": 9, "sent_bytes": 540}
+        return {**passed, "drops": drops, "limit_drops": [limited]}
 
     def explain(self, what: str) -> Mapping[str, object]:
         return {"cookie": what, "app": "dhcp"}

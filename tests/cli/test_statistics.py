@@ -12,13 +12,26 @@ from tests.events import event
 
 
 def test_statistics_of_a_port(lan: Api) -> None:
-    """Two tables for people, one object for programs."""
+    """Three tables for people, one object for programs."""
     lan.ok("port create vm1 --network net1")
     shown = lan.ok("port statistics vm1").out
-    for word in ("SENT PACKETS", "9", "egress", "foreign_arp", "it did", "7"):
+    for word in (
+        "SENT PACKETS",
+        "9",
+        "egress",
+        "foreign_arp",
+        "it did",
+        "7",
+        "ingress",
+        "bandwidth",
+        "4200",
+        "too much",
+    ):
         assert word in shown
     told = json.loads(lan.ok("port statistics vm1 -f json").out)
     assert told["drops"] == [{"direction": "egress", "reason": "foreign_arp", "text": "it did", "packets": 7}]
+    limited = {"direction": "ingress", "limit": "bandwidth", "text": "too much", "packets": 3, "bytes": 4200}
+    assert told["limit_drops"] == [limited]
     assert lan.ok("port statistics vm1 -f value -c sent_bytes").lines == ["540"]
 
 

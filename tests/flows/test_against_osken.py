@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 from os_ken.ofproto import ofproto_v1_4 as ofp
 from os_ken.ofproto import ofproto_v1_4_parser as parser
 
@@ -67,7 +68,9 @@ from sdnctl.flows.wire import (
     meter_config_request,
     meter_delete,
     meter_modify,
+    meter_stats_request,
     packet_out,
+    parse_meter_stats,
 )
 from tests.flows import strategies
 from tests.flows.samples import sample_flows
@@ -291,6 +294,8 @@ def test_other_messages_are_the_same_bytes():
         (meter_modify(MeterSpec(3, kbps=1000), XID), parser.OFPMeterMod(DATAPATH, 1, ofp.OFPMF_KBPS, 3, [kilo])),
         (meter_delete(3, XID), parser.OFPMeterMod(DATAPATH, 2, 0, 3, [])),
         (meter_config_request(XID), parser.OFPMeterConfigStatsRequest(DATAPATH, 0, ofp.OFPM_ALL)),
+        (meter_stats_request(3, XID), parser.OFPMeterStatsRequest(DATAPATH, 0, 3)),
+        (meter_stats_request(xid=XID), parser.OFPMeterStatsRequest(DATAPATH, 0, ofp.OFPM_ALL)),
         (group_add(group, XID), parser.OFPGroupMod(DATAPATH, 0, 0, 5, [bucket, bucket])),
         (group_modify(indirect, XID), parser.OFPGroupMod(DATAPATH, 1, 2, 5, [bucket])),
         (group_delete(5, XID), parser.OFPGroupMod(DATAPATH, 2, 0, 5, [])),
@@ -310,3 +315,27 @@ def test_other_messages_are_the_same_bytes():
     ]
     for ours, theirs in pairs:
         assert ours.hex() == built(theirs).hex(), type(theirs).__name__
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 2**32 - 1), st.lists(st.tuples(st.integers(0, 2**60), st.integers(0, 2**60)))),
+        max_size=5,
+    )
+)
+def test_meter_statistics_are_read_as_os_ken_reads_them(meters: list[tuple[int, list[tuple[int, int]]]]):
+    """Whatever number of bands a meter has."""
+    body = b"".join(
+        struct.pack(ofp.OFP_METER_STATS_PACK_STR, number, 40 + 16 * len(bands), 1, 2, 3, 4, 5)
+        + b"".join(struct.pack(ofp.OFP_METER_BAND_STATS_PACK_STR, *band) for band in bands)
+        for number, bands in meters
+    )
+    at, theirs = 0, []
+    while at < len(body):
+        one = parser.OFPMeterStats.parser(body, at)
+        bands = one.band_stats
+        theirs.append(
+            (one.meter_id, sum(each.packet_band_count for each in bands), sum(each.byte_band_count for each in bands))
+        )
+        at += one.len
+    assert list(parse_meter_stats(body)) == theirs

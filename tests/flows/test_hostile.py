@@ -24,6 +24,7 @@ from sdnctl.flows.wire import (
     parse_flow_stats,
     parse_group_desc,
     parse_meter_config,
+    parse_meter_stats,
     wire_text,
 )
 from tests.flows import strategies
@@ -68,6 +69,15 @@ def test_cut_off_flow_list(flow: Flow, data: st.DataObject):
             list(parse_flow_counters(body[:at] + lie.to_bytes(2, "big") + body[at + 2 :]))
 
 
+def test_meter_list_that_lies():
+    """Nothing is made of half an entry, nor of one whose length is none of a meter's."""
+    entry = struct.pack("!IH34xQQ", 8, 56, 3, 300)
+    assert list(parse_meter_stats(entry * 2)) == [(8, 3, 300)] * 2
+    for body in (entry[:30], entry[:-1], *(entry[:4] + lie.to_bytes(2, "big") + entry[6:] for lie in (0, 39, 48, 72))):
+        with pytest.raises(ValueError, match="meter statistics"):
+            next(parse_meter_stats(body))
+
+
 @given(damaged() | st.binary(max_size=200))
 def test_damaged_flow_list(body: bytes):
     with contextlib.suppress(ValueError):
@@ -75,7 +85,7 @@ def test_damaged_flow_list(body: bytes):
             assert wire_text(wire)
             with contextlib.suppress(ValueError):
                 assert encode(decode(wire)) == wire
-    for reader in (parse_flow_counters, parse_group_desc, parse_meter_config):
+    for reader in (parse_flow_counters, parse_group_desc, parse_meter_config, parse_meter_stats):
         with contextlib.suppress(ValueError):
             list(reader(body))
 

@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import product
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sdnctl.flows.action import Action, Clone, Output, PopVlan, PushVlan
 from sdnctl.flows.flow import Flow
+from sdnctl.flows.match import Match
 from sdnctl.flows.wire import (
     GroupSpec,
     MeterSpec,
@@ -82,3 +85,31 @@ def test_every_field_and_action(connection: RawConnection, switch: DummySwitch):
 @given(flows=st.lists(strategies.flows(), min_size=1, max_size=30))
 def test_random_flows(connection: RawConnection, switch: DummySwitch, flows: list[Flow]):
     assert_same(connection, switch, flows)
+
+
+@pytest.mark.parametrize("match", (Match(), Match().vlan(5)), ids=("any", "tagged"))
+def test_vlan_tags_are_refused_as_the_switch_does(connection: RawConnection, switch: DummySwitch, match: Match) -> None:
+    """Pushes and pops in any order, also in a clone, which leaves its packet as it was."""
+    steps = (PushVlan(), PopVlan())
+    inner = [Clone(some) for length in (1, 2, 3) for some in product(steps, repeat=length)]
+    lists = [some for length in (1, 2, 3, 4) for some in product(steps, repeat=length)]
+    lists += [(*before, one, after) for before in ((), steps[:1]) for one in inner for after in steps]
+    for actions in lists:
+        text = f"{match.text()} actions={','.join(action.text() for action in actions)},output:1"
+        assert _is_made(match, *actions, Output(1)) == _is_taken(switch, text), text
+
+
+def _is_made(match: Match, *actions: Action) -> bool:
+    try:
+        Flow(0, 32768, match, actions)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_taken(switch: DummySwitch, text: str) -> bool:
+    try:
+        switch.ofctl("add-flow", "br0", text)
+    except AssertionError:
+        return False
+    return True

@@ -40,11 +40,13 @@ from sdnctl.flows.wire import (
     meter_config_request,
     meter_delete,
     meter_modify,
+    meter_stats_request,
     packet_out,
     parse_flow_counters,
     parse_flow_stats,
     parse_group_desc,
     parse_meter_config,
+    parse_meter_stats,
 )
 from tests.support.dummy_ovs import DummySwitch, RawConnection
 
@@ -179,6 +181,36 @@ def test_meters(connection: RawConnection, switch: DummySwitch):
     assert errors(connection.ask(meter_add(changed, 4))) == [(4, 12, 1)]
     assert errors(connection.ask(meter_modify(specs[2], 4))) == [(4, 12, 3)]
     assert errors(connection.ask(meter_delete(99, 4))) == []
+
+
+def dropped(connection: RawConnection, *asked: int) -> dict[int, tuple[int, int]]:
+    """Meter -> packets, bytes."""
+    bodies = connection.multipart(meter_stats_request(*asked, xid=9))
+    return {number: (packets, octets) for body in bodies for number, packets, octets in parse_meter_stats(body)}
+
+
+def test_meters_tell_what_they_dropped_and_begin_anew_when_they_are_changed(connection: RawConnection):
+    """To the packet, at once. A change to what it was already is one too; a packet that passes counts nowhere."""
+    slow = MeterSpec(8, pktps=1, burst=5)
+    connection.ask(meter_add(slow) + meter_add(MeterSpec(9, kbps=1000000)))
+    connection.ask(
+        add_message(encode(Flow(0, 5, Match().in_port(1), (Meter(8), Output(2)), OURS)))
+        + add_message(encode(Flow(0, 5, Match().in_port(2), (Meter(9), Output(1)), OURS)))
+    )
+    connection.ask(packet_out(1, (Resubmit(0),), FRAME) * 12 + packet_out(2, (Resubmit(0),), FRAME) * 12)
+    assert dropped(connection) == {8: (7, 7 * 60), 9: (0, 0)}
+    assert dropped(connection, 8) == {8: (7, 7 * 60)}
+    connection.ask(meter_modify(slow))
+    assert dropped(connection, 8) == {8: (0, 0)}
+    connection.ask(packet_out(1, (Resubmit(0),), FRAME) * 9)
+    assert dropped(connection, 8) == {8: (4, 4 * 60)}
+    # In one go: what is asked first is answered as it was before.
+    connection.send(meter_stats_request(8, 21) + meter_modify(slow, 22) + meter_stats_request(8, 23))
+    answers = [next(parse_meter_stats(connection.receive()[16:])) for _ in range(2)]
+    assert [one.packets for one in answers] == [4, 0]
+    connection.ask(packet_out(1, (Resubmit(0),), FRAME) * 9 + meter_delete(8) + meter_add(slow))
+    assert dropped(connection, 8) == {8: (0, 0)}
+    assert errors(connection.ask(meter_stats_request(77, 24))) == [(24, 12, 3)]
 
 
 def test_foreign_meter_equals_none_of_ours(connection: RawConnection, switch: DummySwitch):

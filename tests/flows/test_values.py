@@ -168,6 +168,9 @@ def test_action_refuses(says: str, make: Callable[[], object]):
         ("stands beside", 0, Match(), (Clone((Conjunction(1, 1, 2),)),)),
         ("says IP", 0, Match(), (Clone((Output(1), DecTtl())),)),
         ("says TAGGED", 0, Match().vlan(5), (Clone((PopVlan(), PopVlan())),)),
+        ("no more", 0, Match(), (PushVlan(), PushVlan(), PushVlan())),
+        ("no more", 0, Match().vlan(5), (PushVlan(), PushVlan())),
+        ("no more", 0, Match(), (PushVlan(), Clone((PushVlan(), PushVlan())))),
         ("out of range", 254, Match(), (Output(1),)),
     ),
 )

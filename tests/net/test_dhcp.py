@@ -294,7 +294,16 @@ def test_a_flood_from_one_guest_leaves_the_others_their_leases(leases: Leases) -
         assert attack.is_running
         assert attack.join() == seconds * rate
         ears.fence(attacker, victim)
-        assert 40 <= ears.heard(flood)[flood][attacker.name] <= 40 + 20 * (seconds + 2)
+        answered = ears.heard(flood)[flood][attacker.name]
+        assert 40 <= answered <= 40 + 20 * (seconds + 2)
+    limited = {guest.name: limit_drops(leases.controller, guest) for guest in (attacker, victim)}
+    assert limited == {"flooder": {("egress", "punt"): seconds * rate - answered}, "calm": {}}
+
+
+def limit_drops(controller: Controller, guest: Vm) -> dict[tuple[str, str], int]:
+    """Packets of a guest's port that were too many, by direction and limit."""
+    told = controller.call("GET", f"/ports/{guest.iface_id}/statistics")["statistics"]["limit_drops"]
+    return {(one["direction"], one["limit"]): one["packets"] for one in told}
 
 
 @pytest.mark.proves("S25", "S88")

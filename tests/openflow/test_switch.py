@@ -147,6 +147,27 @@ def test_meters_and_groups_are_read_back(switch: DummySwitch, bridge: str, conne
     assert read == [group]
 
 
+def test_what_meters_dropped_is_asked_before_a_change_and_answered_after_it(
+    switch: DummySwitch, bridge: str, connection: Connection
+) -> None:
+    """A change makes a meter begin anew; what was asked for before that is what it had counted."""
+    slow = wire.MeterSpec(7, pktps=1, burst=5)
+    connection.apply([wire.meter_add(slow), wire.meter_add(wire.MeterSpec(8, pktps=30))], [flow(1, Meter(7))], [])
+    send = wire.packet_out(1, (Resubmit(60),), bytes.fromhex("000000000001525400000001 0800") + bytes(46))
+    for _ in range(9):
+        assert connection.send(send)
+    answer = connection.ask_meter_stats()
+    connection.apply([wire.meter_modify(slow)], [], [])
+    assert drops(answer()) == {7: 4, 8: 0}
+    assert drops(connection.ask_meter_stats(7)()) == {7: 0}
+    with pytest.raises(SwitchRefusedError, match="a request for what meters dropped: OFPET_METER_MOD_FAILED"):
+        connection.ask_meter_stats(99)()
+
+
+def drops(bodies: list[bytes]) -> dict[int, int]:
+    return {number: packets for body in bodies for number, packets, _ in wire.parse_meter_stats(body)}
+
+
 def test_what_comes_before_and_after_a_bundle(switch: DummySwitch, bridge: str, connection: Connection) -> None:
     """The bundle's flows may use meters added before; meters removed after are no longer used."""
     metered = flow(1, Meter(1), Output(1))

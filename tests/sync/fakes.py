@@ -4,15 +4,19 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 from sdnctl import runtime
 from sdnctl.errors import HostGoneError, SwitchRefusedError
-from sdnctl.flows.meters import MeterSpec
+from sdnctl.flows.meters import ALL_METERS, MeterSpec
 from sdnctl.flows.wireflow import ALL_TABLES, EVERY_FLOW, FlowFilter, WireFlow
 from sdnctl.model.ids import Revision
 from sdnctl.model.port import PortStatus
 from sdnctl.model.statistics import PortCounters
+from sdnctl.sync.host import Connection
+from sdnctl.sync.limits import Limits
+from sdnctl.sync.tables import Delta, Tables
 
 EXPERIMENTER, FLOW_MOD, METER_MOD = 4, 14, 29
 ADD, MODIFY, METER_DELETE, DELETE, DELETE_STRICT = 0, 1, 2, 3, 4
@@ -27,6 +31,10 @@ class FakeSwitch:
         self.ports: dict[str, int] = {}
         self.flows: dict[bytes, WireFlow] = {}
         self.meters: dict[int, MeterSpec] = {}
+        self.dropped: dict[int, tuple[int, int]] = {}
+        """Packets and bytes that meters dropped, by number."""
+        self.asked_meters: list[int] = []
+        """Whose drops were asked for, in order."""
         self.counters: dict[int, PortCounters] = {}
         self.packets: dict[bytes, int] = {}
         """Counters of flows, by key."""
@@ -68,6 +76,23 @@ class FakeSwitch:
             else struct.pack("!HHIHHII4x", 24, 6 if one.burst else 2, one.id, 1, 16, one.pktps, one.burst)
             for one in self.meters.values()
         ]
+
+    def ask_meter_stats(self, number: int = ALL_METERS) -> Callable[[], list[bytes]]:
+        self._raise_if_gone()
+        self.asked_meters.append(number)
+        if number not in (ALL_METERS, *self.meters):
+            return self._refuse
+        found = [one for one in sorted(self.meters) if number in (ALL_METERS, one)]
+        body = b"".join(struct.pack("!IH34xQQ", one, 56, *self.dropped.get(one, (0, 0))) for one in found)
+        return lambda: self._answer(body)
+
+    def _answer(self, body: bytes) -> list[bytes]:
+        runtime.give_way()
+        self._raise_if_gone()
+        return [body]
+
+    def _refuse(self) -> list[bytes]:
+        raise SwitchRefusedError("no such meter", ())
 
     def apply(self, before: Sequence[bytes], bundle: Sequence[bytes], after: Sequence[bytes]) -> None:
         runtime.give_way()
@@ -131,6 +156,7 @@ class FakeSwitch:
     def _meter(self, message: bytes) -> None:
         assert message[1] == METER_MOD
         command, flags, number = struct.unpack_from("!HHI", message, 8)
+        self.dropped.pop(number, None)
         if command == METER_DELETE:
             self.meters.pop(number, None)
             return
@@ -155,6 +181,7 @@ class Observed:
     def __init__(self) -> None:
         self.ports: dict[str, tuple[PortStatus, str]] = {}
         self.applies = 0
+        self.limits: Limits | None = None
         self._signals: list[runtime.Signal] = []
 
     def port_confirmed(
@@ -162,6 +189,11 @@ class Observed:
     ) -> None:
         del interface, revision, is_new
         self.ports[port_id] = (status, host)
+
+    def changing_meters(
+        self, host_id: str, connection: Connection, tables: Tables, delta: Delta
+    ) -> AbstractContextManager[None]:
+        return self.limits.changing(host_id, connection, tables, delta) if self.limits else nullcontext()
 
     def bundle_applied(self, host: str, seconds: float, put: int, removed: int) -> None: ...
 

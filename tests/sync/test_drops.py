@@ -68,8 +68,10 @@ def test_a_look_at_one_port_forgets_nothing_of_the_others() -> None:
 
 
 def test_nobodys_frames_are_nobodys() -> None:
+    """They grow as others do, and are in no port's sums."""
     book = DropBook(whose)
-    assert took(book, "h2", {SIX: 5}) == []
+    assert took(book, "h2", {SIX: 5}) == [Growth(None, Side.FROM, ARP, 5)]
+    assert took(book, "h2", {SIX: 7}) == [Growth(None, Side.FROM, ARP, 2)]
     assert list(book.of("b")) == []
 
 

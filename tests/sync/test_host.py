@@ -11,6 +11,7 @@ import pytest
 from sdnctl import runtime
 from sdnctl.apps.meters import MeterKind, meter_id
 from sdnctl.flows import wire
+from sdnctl.flows.pipeline import Table
 from sdnctl.flows.wire import WireFlow
 from sdnctl.model.port import PortStatus
 from sdnctl.sync.compile import Compiler, compile_view
@@ -141,6 +142,22 @@ def test_refused_flow_costs_its_own_unit_only_and_is_tried_again(bench: Bench) -
     bench.until_live()
     assert bench.switch.flows == wanted(bench.world, "id-h1")
     assert bench.observed.ports["p5"] == (PortStatus.ACTIVE, "h1")
+
+
+def test_meter_of_a_unit_that_was_refused_at_first_is_made_with_it(bench: Bench) -> None:
+    """It comes before the bundle, and goes with the second one that does without its unit."""
+    bench.switch.refuse = {
+        flow.cookie
+        for flow in wanted(bench.world, "id-h1").values()
+        if bench.world.by_key("port", flow.cookie & 0xFFFFFFFF) == "p3" and flow.table == Table.OUTPUT
+    }
+    bench.connect()
+    bench.until(lambda: bool(bench.task.failures) and bench.task.state is State.LIVE)
+    limit = meter_id(63, MeterKind.TO_BANDWIDTH)
+    assert limit not in bench.switch.meters
+    bench.switch.refuse = set()
+    bench.until_live()
+    assert limit in bench.switch.meters
 
 
 @pytest.mark.parametrize("survives", range(4))

@@ -9,14 +9,16 @@ import pytest
 
 from sdnctl import runtime
 from sdnctl.apps import statistics as app
+from sdnctl.apps.meters import MeterKind, meter_id
 from sdnctl.errors import UnavailableError
 from sdnctl.flows.match import Match
 from sdnctl.flows.pipeline import App, Kind, Owner, Reason, Side, Table
 from sdnctl.flows.registers import DROP_REASON, DROP_SIDE
-from sdnctl.flows.wire import FlowFilter, WireFlow
+from sdnctl.flows.wire import ALL_METERS, FlowFilter, WireFlow
 from sdnctl.metrics import Metrics
 from sdnctl.model.statistics import PortCounters
-from sdnctl.sync.statistics import Statistics
+from sdnctl.sync.drops import Growth
+from sdnctl.sync.statistics import Statistics, is_activity
 from tests.apps.packets import arp, v4
 from tests.sync.test_events import Store
 from tests.sync.test_host import Bench
@@ -86,10 +88,60 @@ def test_a_port_is_read_by_its_own_flows_and_its_interface(watch: Watch) -> None
                 "packets": 1,
             },
         ],
+        "limit_drops": [],
     }
     assert [one.match for one in watch.switch.asked] == [app.sent_by(watch.ofport), app.meant_for(key)]
     assert {one.table for one in watch.switch.asked} == {Table.DROPPED}
     assert b'sdnctl_port_dropped_packets_total{project="project",reason="foreign_arp"} 7.0' in watch.metrics.text()
+
+
+def test_what_limits_dropped_stands_beside_what_was_dropped_for_a_reason(watch: Watch) -> None:
+    """By the port's own meters; and it is no security event."""
+    port = watch.bench.world.ports["p3"]
+    watch.switch.dropped = {
+        meter_id(63, MeterKind.TO_BANDWIDTH): (5, 700),
+        meter_id(63, MeterKind.FROM_PACKETS): (2, 60),
+    }
+    told = watch.statistics.port(port.id)
+    assert told["drops"] == []
+    assert told["limit_drops"] == [
+        {
+            "direction": "egress",
+            "limit": "packet_rate",
+            "text": "more packets than its QoS policy lets it send",
+            "packets": 2,
+            "bytes": 60,
+        },
+        {
+            "direction": "ingress",
+            "limit": "bandwidth",
+            "text": "more bits than its QoS policy lets it receive",
+            "packets": 5,
+            "bytes": 700,
+        },
+    ]
+    watch.statistics.forget_port(port.id)
+    assert watch.statistics.port(port.id)["limit_drops"] == []
+    assert not watch.store.events
+
+
+def test_what_is_nobodys_and_what_limits_drop_is_read_with_the_host(watch: Watch) -> None:
+    nobody = watch.ofport + 50
+    watch.learned(app.sent_by(nobody), Reason.SNAP, Side.FROM, 3)
+    watch.switch.dropped = {meter_id(63, MeterKind.TO_BANDWIDTH): (5, 700)}
+    watch.statistics.start()
+    watch.until(lambda: b"sdnctl_limit_dropped_packets_total{" in watch.metrics.text())
+    text = watch.metrics.text()
+    assert b'sdnctl_port_dropped_packets_total{project="",reason="snap"} 4.0' in text
+    assert b'sdnctl_limit_dropped_bytes_total{direction="ingress",limit="bandwidth",project="project"} 700.0' in text
+    assert watch.switch.asked_meters == [ALL_METERS]
+
+
+def test_what_is_nobodys_is_no_reason_to_read_again_soon() -> None:
+    nobodys = Growth(None, Side.FROM, Reason.SNAP, 5)
+    assert not is_activity([])
+    assert not is_activity([nobodys])
+    assert is_activity([nobodys, Growth("p1", Side.FROM, ARP, 1)])
 
 
 def test_an_unbound_port_shows_what_was(watch: Watch) -> None:

@@ -14,12 +14,14 @@ from sdnctl.errors import InvalidError, NotFoundError
 from sdnctl.flows.pipeline import Reason, Table
 from sdnctl.flows.wireflow import WireFlow
 from sdnctl.model.ids import PortKey
+from sdnctl.model.port import DHCP_OWNER
+from sdnctl.model.qos import QosRule
 from sdnctl.model.question import Connection, PacketQuestion
 from sdnctl.model.security import Direction, SecurityRule
 from sdnctl.sync.compile import compile_view
 from sdnctl.sync.explain import Explainer
 from sdnctl.sync.world import World
-from tests.sync.clouds import PORTS, Reports, group, mac, network, port, rule, small_cloud
+from tests.sync.clouds import PORTS, Reports, group, mac, network, policy, port, rule, small_cloud
 from tests.sync.fakes import FakeSwitch
 
 IN, OUT = Direction.INGRESS, Direction.EGRESS
@@ -209,6 +211,41 @@ def test_a_tenant_hears_of_its_own_only(cloud: tuple[World, Reports]) -> None:
         assert "a port of another project" in said
         assert "port p1" in said
     assert "secret" in json.dumps(ask(world, "p1", "tcp,tcp_dst=80", to_address=address))
+
+
+def test_limits_on_the_way_are_named_with_their_policies(cloud: tuple[World, Reports]) -> None:
+    """Both of a sender with two, the receiver's; a tenant learns the rates of its own port, and names of its own."""
+    world, reports = cloud
+    own = policy("slow", QosRule("bandwidth_limit", OUT, 5000), QosRule("packet_rate_limit", OUT, 2))
+    theirs = replace(policy("their-gold", QosRule("packet_rate_limit", IN, 1)), project_id="other")
+    for one in (own, theirs):
+        world.put_policy(one)
+    world.put_port(replace(world.ports["p1"], qos_policy_id="slow"))
+    world.put_port(replace(world.ports["p3"], qos_policy_id="their-gold", security_groups=()))
+    reports.tell(world, "h1")
+
+    def limits(told: dict) -> dict[str, str]:
+        return {step["table"]: step["text"] for step in told["steps"] if "limited" in step["text"]}
+
+    sends = {
+        "from_qos": "limited to 5000 kbit/s by QoS policy slow",
+        "from_packets": "limited to 2000 packets/s by QoS policy slow",
+    }
+    receives = {"output": "limited to 1000 packets/s by QoS policy their-gold; delivered to port p3"}
+    assert limits(ask(world, "p1", "udp,udp_dst=9", "p3")) == sends | receives
+    receives = {"output": "limited to 1000 packets/s by a QoS policy of another project; delivered to port p3"}
+    assert limits(ask(world, "p1", "udp,udp_dst=9", "p3", project_id="project")) == sends | receives
+    world.put_port(replace(world.ports["p3"], project_id="other"))
+    told = ask(world, "p1", "udp,udp_dst=9", to_address=IPAddress("10.0.1.13"), project_id="project")
+    hidden = "limited by a QoS policy of another project; delivered to a port of another project"
+    assert limits(told) == sends | {"output": hidden}
+
+
+def test_what_goes_to_the_controller_has_a_limit(cloud: tuple[World, Reports]) -> None:
+    world, _ = cloud
+    world.put_port(port("p6", owner=DHCP_OWNER))
+    told = ask(world, "p1", "udp,udp_src=68,udp_dst=67,nw_src=0.0.0.0,nw_dst=255.255.255.255,dl_dst=ff:ff:ff:ff:ff:ff")
+    assert [step["text"] for step in told["steps"]][-1] == "at most 20 packets/s; handed to the controller"
 
 
 def test_installed_flows_are_what_counts(cloud: tuple[World, Reports]) -> None:

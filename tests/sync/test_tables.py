@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sdnctl.apps import statistics
+from sdnctl.apps.meters import SAMPLES
 from sdnctl.flows import wire
 from sdnctl.flows.match import Match
 from sdnctl.flows.pipeline import App, Kind, Owner, Reason, Table
@@ -20,8 +21,8 @@ UNITS = tuple(Unit(UnitKind.PORT, name) for name in ("a", "b", "c"))
 
 
 def flow(unit: Unit, number: int, body: int = 0) -> WireFlow:
-    cookie = Owner(App.OUTPUT, Kind.PORT, UNITS.index(unit) + 1).cookie()
-    return WireFlow(bytes([80, 0, number]), cookie, bytes([0, 1, 0, 8, body, 0, 0, 0]))
+    cookie = Owner(App.CLASSIFY, Kind.PORT, UNITS.index(unit) + 1).cookie()
+    return WireFlow(bytes([Table.CLASSIFY, 0, number]), cookie, bytes([0, 1, 0, 8, body, 0, 0, 0]))
 
 
 def send(delta: Delta, switch: FakeSwitch) -> None:
@@ -47,7 +48,7 @@ def compiled(draw: st.DrawFn, unit: Unit) -> Compiled:
 
 @st.composite
 def steps(draw: st.DrawFn) -> list[dict[Unit, Compiled]]:
-    """Changes of some units each; at every moment no key and no meter is wanted by two units."""
+    """Changes of some units each; at every moment no key and no meter is wanted by two units, nor meters alone."""
     now: dict[Unit, Compiled] = {}
     result = []
     for _ in range(draw(st.integers(1, 6))):
@@ -58,10 +59,8 @@ def steps(draw: st.DrawFn) -> list[dict[Unit, Compiled]]:
             new = draw(compiled(unit))
             keys = {one.key for other in now.values() for one in other.flows}
             meters = {one.id for other in now.values() for one in other.meters}
-            now[unit] = Compiled(
-                tuple(one for one in new.flows if one.key not in keys),
-                tuple(one for one in new.meters if one.id not in meters),
-            )
+            flows = tuple(one for one in new.flows if one.key not in keys)
+            now[unit] = Compiled(flows, tuple(one for one in new.meters if flows and one.id not in meters))
         result.append({unit: now[unit] for unit in touched})
     return result
 
@@ -227,3 +226,52 @@ def test_meter_made_before_a_refused_bundle_is_not_made_twice() -> None:
     assert not tables.update(changes)
     changed = {UNITS[0]: Compiled((), (MeterSpec(1, 20),))}
     assert [meter for _, meter in tables.update(changed).meters_modify] == [MeterSpec(1, 20)]
+
+
+def limited(unit: Unit, *meters: MeterSpec) -> Compiled:
+    return Compiled((flow(unit, 1),), meters)
+
+
+def test_a_meter_that_passes_to_another_port_begins_anew() -> None:
+    """Though it is as the next port's should be. Whoever goes late does not take it along."""
+    old, new, meter = UNITS[0], UNITS[1], MeterSpec(8, 5)
+    for changes in ([{old: Compiled(), new: limited(new, meter)}], [{new: limited(new, meter)}, {old: Compiled()}]):
+        tables = Tables()
+        tables.confirmed({old: limited(old, meter)})
+        assert tables.port_with_meter(8) == "a"
+        assert tables.update(changes[0]).meters_modify == [(new, meter)]
+        tables.confirmed(changes[0])
+        assert tables.port_with_meter(8) == "b"
+        for later in changes[1:]:
+            assert tables.update(later).meters_remove == []
+            tables.confirmed(later)
+        assert tables.port_with_meter(8) == "b"
+
+
+def test_whose_a_meter_was_is_read_back() -> None:
+    """Its own port's goes on counting, also when its limit is another one now; another port's begins anew."""
+    old, new, meter, faster = UNITS[0], UNITS[1], MeterSpec(8, 5), MeterSpec(8, 6)
+    have = {one.key: one for one in limited(old).flows}
+    for unit, wanted, changed, whose in (
+        (old, meter, [], "a"),
+        (old, faster, [(old, faster)], "a"),
+        (new, meter, [(new, meter)], None),
+    ):
+        tables = Tables()
+        delta = tables.catch_up({unit: limited(unit, wanted)}, have, {8: meter})
+        assert (delta.meters_modify, delta.meters_add) == (changed, [])
+        assert tables.port_with_meter(8) == whose
+    tables = Tables()
+    assert tables.catch_up({}, have, {8: meter}).meters_remove == [8]
+    assert tables.port_with_meter(8) is None
+
+
+def test_which_meters_are_ports() -> None:
+    tables, host, port = Tables(), Unit(UnitKind.HOST), UNITS[0]
+    tables.confirmed({host: Compiled((), (MeterSpec(SAMPLES, 5),)), port: limited(port)})
+    assert not tables.has_port_meters
+    assert tables.port_with_meter(SAMPLES) is None
+    tables.confirmed({port: limited(port, MeterSpec(8, 5))})
+    assert tables.has_port_meters
+    tables.confirmed({}, [8])
+    assert tables.port_with_meter(8) is None

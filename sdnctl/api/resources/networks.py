@@ -418,7 +418,7 @@ PORT: Final = Resource(
             "statistics",
             "GET",
             Record(()),
-            "What passed its interface, and what was dropped of it and why.",
+            "What passed its interface, what was dropped of it and why, and what its limits dropped.",
             EVERYONE,
             "sdnctl-statistics",
         ),
