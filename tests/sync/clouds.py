@@ -321,10 +321,11 @@ def busy_cloud() -> tuple[World, Reports]:
 
 
 def shared_cloud() -> tuple[World, Reports]:
-    """The busy cloud, where two ports share an address and a virtual MAC, and the tagged network is on both hosts."""
+    """The busy cloud, with the tagged network on both hosts; addresses with virtual MACs in both."""
     world, reports = busy_cloud()
     world.put_port(port("p5", "tagged"))
     reports.plug("h2", "tap65", "p5", 65)
     reports.tell(world, "h2")
     world.put_ip_group(ip_group("vip1", "p1", "p2", holder="p1", vrrp=True, virtual=True))
+    world.put_ip_group(ip_group("vip2", "p5", of="tagged", holder="p5", vrrp=True, virtual=True))
     return world, reports
