@@ -13,12 +13,12 @@ from typing import Any, Final
 from netaddr import IPNetwork
 from sqlalchemy import Row, delete, select, update
 
-from sdnctl.errors import ConflictError, ForbiddenError, InvalidError, NotFoundError
+from sdnctl.errors import ConflictError, InvalidError, NotFoundError
 from sdnctl.store import tables
 from sdnctl.store.bodies import list_of, listed, new_id, owner, refuse_unknown
 from sdnctl.store.objects import ADDRESS_GROUP
 from sdnctl.store.ranges import parse_network
-from sdnctl.store.write import Write, owns
+from sdnctl.store.write import Write
 
 MOST: Final = 1000
 """Prefixes in a group. Each costs a flow on every host where a rule refers to the group."""
@@ -87,13 +87,7 @@ def remove(write: Write, group_id: str, if_match: int | None) -> None:
 
 def claim(write: Write, group_id: str, if_match: int | None) -> Row[Any]:
     """The group's row, locked, which the caller may change."""
-    row = write.lock(tables.address_groups, group_id)
-    write.see(ADDRESS_GROUP, group_id, if_match)
-    if row is None:
-        raise ADDRESS_GROUP.not_found(group_id)
-    if not owns(write.ctx, row):
-        raise ForbiddenError(f"Address group {group_id} belongs to another project; only that project may change it.")
-    return row
+    return write.claim_own(ADDRESS_GROUP, write.lock(tables.address_groups, group_id), group_id, if_match)
 
 
 def _prefixes(body: Mapping[str, object], name: str) -> list[IPNetwork]:

@@ -95,13 +95,7 @@ def remove(write: Write, group_id: str, if_match: int | None) -> None:
 
 def claim(write: Write, group_id: str, if_match: int | None) -> tuple[Row[Any], Object]:
     """The group's network, locked, and the group. Who sees it may change it: project, network's owner, services."""
-    network_id = write.connection.execute(select(_group.network_id).where(_group.id == group_id)).scalar()
-    network = write.lock_networks((network_id,)).get(network_id) if network_id is not None else None
-    # Only now nobody else can change or delete it.
-    group = write.see(IP_GROUP, group_id, if_match)
-    if network is None:
-        raise IP_GROUP.not_found(group_id)
-    return network, group
+    return write.claim_in_network(IP_GROUP, group_id, if_match)
 
 
 def moved(write: Write, group_id: str, port_id: str | None, virtual_mac: str | None) -> bool:

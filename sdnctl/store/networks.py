@@ -19,7 +19,7 @@ from sdnctl.store import ip_groups, isolation, port_filters, ports, qos, segment
 from sdnctl.store.bodies import list_of, listed, new_id, number_of, owner, refuse_unknown
 from sdnctl.store.labels import delete_tags, insert_tags
 from sdnctl.store.objects import NETWORK, PORT, SUBNET
-from sdnctl.store.write import Write, owns
+from sdnctl.store.write import Write
 
 SMALLEST_MTU: Final[Mapping[int, int]] = {4: 68, 6: 1280}
 """What the Internet Protocol of each version asks of every link."""
@@ -135,13 +135,7 @@ def _refuse_in_use(network_id: str, ports_left: Sequence[str]) -> None:
 
 def claim(write: Write, network_id: str, if_match: int | None) -> Row[Any]:
     """The network's row, locked, which the caller may change."""
-    row = write.lock_networks((network_id,)).get(network_id)
-    write.see(NETWORK, network_id, if_match)
-    if row is None:
-        raise NETWORK.not_found(network_id)
-    if not owns(write.ctx, row):
-        raise ForbiddenError(f"Network {network_id} belongs to another project; only that project may change it.")
-    return row
+    return write.claim_own(NETWORK, write.lock_networks((network_id,)).get(network_id), network_id, if_match)
 
 
 def _refuse_admins(write: Write, body: Mapping[str, object]) -> None:

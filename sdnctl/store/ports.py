@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from netaddr import IPAddress
-from sqlalchemy import Row, delete, select, update
+from sqlalchemy import Row, delete, update
 
 from sdnctl import runtime
 from sdnctl.errors import ConflictError, ForbiddenError
@@ -120,13 +120,7 @@ def remove(write: Write, port_id: str, if_match: int | None) -> None:
 
 def claim(write: Write, port_id: str, if_match: int | None) -> tuple[Row[Any], Object]:
     """The port's network, locked, and the port. Who sees it may change it: project, network's owner, services."""
-    network_id = write.connection.execute(select(_port.network_id).where(_port.id == port_id)).scalar()
-    network = write.lock_networks((network_id,)).get(network_id) if network_id is not None else None
-    # Only now nobody else can change or delete it.
-    port = write.see(PORT, port_id, if_match)
-    if network is None:
-        raise PORT.not_found(port_id)
-    return network, port
+    return write.claim_in_network(PORT, port_id, if_match)
 
 
 # ----------------------------------------------------------------------------------- rows, for others that make ports

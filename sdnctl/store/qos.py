@@ -19,7 +19,7 @@ from sdnctl.store import tables
 from sdnctl.store.bodies import list_of, listed, new_id, number_of, owner, refuse_unknown, text_of
 from sdnctl.store.labels import delete_tags, insert_tags
 from sdnctl.store.objects import QOS_POLICY, QOS_RULES, Kind
-from sdnctl.store.write import Write, owns
+from sdnctl.store.write import Write
 
 _CHANGED: Final = frozenset({"name", "description", "shared", "is_default"})
 _CREATED: Final = frozenset({*_CHANGED, "project_id", "tags"})
@@ -94,13 +94,7 @@ def remove(write: Write, policy_id: str, if_match: int | None) -> None:
 
 def claim(write: Write, policy_id: str, if_match: int | None) -> Row[Any]:
     """The policy's row, locked, which the caller may change."""
-    row = write.lock(tables.qos_policies, policy_id)
-    write.see(QOS_POLICY, policy_id, if_match)
-    if row is None:
-        raise QOS_POLICY.not_found(policy_id)
-    if not owns(write.ctx, row):
-        raise ForbiddenError(f"QoS policy {policy_id} belongs to another project; only that project may change it.")
-    return row
+    return write.claim_own(QOS_POLICY, write.lock(tables.qos_policies, policy_id), policy_id, if_match)
 
 
 def _refuse_sharing(write: Write, body: Mapping[str, object]) -> None:

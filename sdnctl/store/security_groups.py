@@ -14,12 +14,12 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, delete, or_, select, update
 
 from sdnctl import runtime
-from sdnctl.errors import ConflictError, ForbiddenError
+from sdnctl.errors import ConflictError
 from sdnctl.store import security_rules, tables
 from sdnctl.store.bodies import list_of, listed, new_id, owner, refuse_unknown
 from sdnctl.store.labels import delete_tags, insert_tags
 from sdnctl.store.objects import SECURITY_GROUP, SECURITY_GROUP_RULE
-from sdnctl.store.write import Write, owns
+from sdnctl.store.write import Write
 
 DEFAULT: Final = "default"
 
@@ -79,13 +79,7 @@ def remove(write: Write, group_id: str, if_match: int | None) -> None:
 
 def claim(write: Write, group_id: str, if_match: int | None) -> Row[Any]:
     """The group's row, locked, which the caller may change."""
-    row = write.lock(tables.security_groups, group_id)
-    write.see(SECURITY_GROUP, group_id, if_match)
-    if row is None:
-        raise SECURITY_GROUP.not_found(group_id)
-    if not owns(write.ctx, row):
-        raise ForbiddenError(f"Security group {group_id} belongs to another project; only that project may change it.")
-    return row
+    return write.claim_own(SECURITY_GROUP, write.lock(tables.security_groups, group_id), group_id, if_match)
 
 
 # --------------------------------------------------------------------------------------------------- the default group

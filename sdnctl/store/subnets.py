@@ -89,12 +89,7 @@ def remove(write: Write, subnet_id: str, if_match: int | None) -> None:
 
 def claim(write: Write, subnet_id: str, if_match: int | None) -> tuple[Row[Any], Object]:
     """The subnet's network, locked, and the subnet, which the caller may change."""
-    network_id = write.connection.execute(select(_subnet.network_id).where(_subnet.id == subnet_id)).scalar()
-    network = write.lock_networks((network_id,)).get(network_id) if network_id is not None else None
-    # Only now nobody else can change or delete it.
-    subnet = write.see(SUBNET, subnet_id, if_match)
-    if network is None:
-        raise SUBNET.not_found(subnet_id)
+    network, subnet = write.claim_in_network(SUBNET, subnet_id, if_match)
     ctx = write.ctx
     if not (owns(ctx, network) or (ctx.project_id and subnet["project_id"] == ctx.project_id)):
         raise ForbiddenError(f"Subnet {subnet_id} belongs to another project; only that project may change it.")

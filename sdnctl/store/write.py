@@ -140,6 +140,28 @@ class Write:
         self._before.setdefault((kind.name, object_id), found)
         return found
 
+    def claim_own(self, kind: Kind, row: Row[Any] | None, object_id: str, if_match: int | None) -> Row[Any]:
+        """The object's locked row, if the caller sees it as they know it, and it is their own."""
+        self.see(kind, object_id, if_match)
+        if row is None:
+            raise kind.not_found(object_id)
+        if not owns(self.ctx, row):
+            raise ForbiddenError(
+                f"{kind.error} {object_id} belongs to another project; only that project may change it."
+            )
+        return row
+
+    def claim_in_network(self, kind: Kind, object_id: str, if_match: int | None) -> tuple[Row[Any], Object]:
+        """The network that the object is in, locked, and the object, if the caller sees it as they know it."""
+        table = kind.table.c
+        network_id = self.connection.execute(select(table.network_id).where(table.id == object_id)).scalar()
+        network = self.lock_networks((network_id,)).get(network_id) if network_id is not None else None
+        # Only now nobody else can change or delete it.
+        found = self.see(kind, object_id, if_match)
+        if network is None:
+            raise kind.not_found(object_id)
+        return network, found
+
     # ------------------------------------------------------------------------------------------------ what is touched
 
     def created(self, kind: Kind, object_id: str) -> None:

@@ -41,6 +41,15 @@ class Fate:
     text: str = ""
 
 
+@contextlib.contextmanager
+def lab_of(cloud: Cloud) -> Iterator[Lab]:
+    """A lab with a switch of its own."""
+    with DummySwitch() as switch:
+        built = Lab(switch, cloud)
+        yield built
+        built.close()
+
+
 class Lab:
     """See the module's docstring."""
 

@@ -20,7 +20,7 @@ from sdnctl.model.network import NetworkType
 from sdnctl.model.security import Direction
 from sdnctl.model.views import GroupRule, GroupView, Source
 from tests.apps.clouds import Cloud, Guest, Net
-from tests.apps.lab import Lab
+from tests.apps.lab import Lab, lab_of
 from tests.apps.packets import (
     BROADCAST,
     FIRST,
@@ -47,7 +47,6 @@ from tests.apps.packets import (
     v4,
     v6,
 )
-from tests.support.dummy_ovs import DummySwitch
 
 pytestmark = pytest.mark.switch
 
@@ -86,10 +85,8 @@ CLOUD = Cloud(
 
 @pytest.fixture(scope="module", name="lab")
 def _lab() -> Iterator[Lab]:
-    with DummySwitch() as switch:
-        built = Lab(switch, CLOUD)
+    with lab_of(CLOUD) as built:
         yield built
-        built.close()
 
 
 def sent_from(address: int, frame: bytes) -> bytes:

@@ -25,7 +25,7 @@ from sdnctl.apps.ip_groups import Announcement
 from sdnctl.flows.pipeline import App, Kind, Owner, Reason, Table, read_cookie
 from sdnctl.model.network import NetworkType
 from tests.apps.clouds import Cloud, Guest, Net, Vip
-from tests.apps.lab import SHOW_FRAGMENTS, Fate, Lab
+from tests.apps.lab import SHOW_FRAGMENTS, Fate, Lab, lab_of
 from tests.apps.packets import (
     ALL_NODES,
     ALL_NODES_MAC,
@@ -55,7 +55,7 @@ from tests.apps.packets import (
     v4,
     v6,
 )
-from tests.support.dummy_ovs import DummySwitch, RawConnection
+from tests.support.dummy_ovs import RawConnection
 
 GREEN = Net(1, NetworkType.VXLAN, 5000)
 VIRTUAL4, VIRTUAL6 = 0x00005E000133, 0x00005E000233
@@ -83,10 +83,8 @@ EVERYBODY = {guest.number for guest in CLOUD.guests}
 
 @pytest.fixture(scope="module", name="built")
 def _built() -> Iterator[Lab]:
-    with DummySwitch() as switch:
-        built = Lab(switch, CLOUD)
+    with lab_of(CLOUD) as built:
         yield built
-        built.close()
 
 
 @pytest.fixture

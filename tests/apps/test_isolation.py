@@ -17,7 +17,7 @@ from sdnctl.model.filters import Filters
 from sdnctl.model.network import NetworkType
 from sdnctl.model.views import ServiceMac, Source
 from tests.apps.clouds import Cloud, Guest, Net, flows_of
-from tests.apps.lab import Lab
+from tests.apps.lab import Lab, lab_of
 from tests.apps.packets import (
     BROADCAST,
     IPV4,
@@ -36,7 +36,6 @@ from tests.apps.packets import (
     v4,
     v6,
 )
-from tests.support.dummy_ovs import DummySwitch
 
 pytestmark = pytest.mark.switch
 
@@ -73,10 +72,8 @@ GUESTS = {guest.number: guest for guest in CLOUD.guests}
 
 @pytest.fixture(scope="module", name="lab")
 def _lab() -> Iterator[Lab]:
-    with DummySwitch() as switch:
-        built = Lab(switch, CLOUD)
+    with lab_of(CLOUD) as built:
         yield built
-        built.close()
 
 
 def reached(guest: Guest) -> set[int]:

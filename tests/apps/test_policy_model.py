@@ -17,10 +17,9 @@ from sdnctl.model.network import NetworkType
 from sdnctl.model.security import Direction
 from sdnctl.model.views import GroupRule, GroupView
 from tests.apps.clouds import Cloud, Guest, Net
-from tests.apps.lab import Lab
+from tests.apps.lab import Lab, lab_of
 from tests.apps.packets import IPV4, IPV6, UDP, ethernet, ipv4, ipv6, ll, mac, udp, v4, v6
 from tests.apps.test_laws import policies
-from tests.support.dummy_ovs import DummySwitch
 
 pytestmark = pytest.mark.switch
 
@@ -149,10 +148,8 @@ def is_about(cloud: Cloud, policy: GroupView, rule: GroupRule, other: int) -> bo
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
-    with DummySwitch() as switch:
-        built = Lab(switch, CLOUD)
+    with lab_of(CLOUD) as built:
         yield built
-        built.close()
 
 
 @given(clouds(), st.lists(packets, min_size=15, max_size=15))

@@ -114,10 +114,11 @@ def test_limits_cost_few_flows() -> None:
 
 
 @pytest.fixture(scope="module")
-def lab(switch: DummySwitch) -> Iterator[Lab]:
-    lab = Lab(switch, CLOUD)
-    yield lab
-    lab.close()
+def lab() -> Iterator[Lab]:
+    with DummySwitch() as switch:
+        lab = Lab(switch, CLOUD)
+        yield lab
+        lab.close()
 
 
 @pytest.mark.switch

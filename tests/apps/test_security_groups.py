@@ -23,7 +23,7 @@ from sdnctl.model.network import NetworkType
 from sdnctl.model.security import Direction
 from sdnctl.model.views import Filtering, GroupAddress, GroupRule, GroupView, LocalPort
 from tests.apps.clouds import Cloud, Guest, Net, flows_of
-from tests.apps.lab import Lab
+from tests.apps.lab import Lab, lab_of
 from tests.apps.packets import (
     BROADCAST,
     IPV4,
@@ -48,7 +48,7 @@ from tests.apps.packets import (
     v4,
     v6,
 )
-from tests.support.dummy_ovs import DummySwitch, RawConnection
+from tests.support.dummy_ovs import RawConnection
 
 pytestmark = pytest.mark.switch
 
@@ -107,10 +107,8 @@ CLOUD = Cloud(
 
 @pytest.fixture(scope="module", name="groups_lab")
 def _groups_lab() -> Iterator[Lab]:
-    with DummySwitch() as switch:
-        built = Lab(switch, CLOUD)
+    with lab_of(CLOUD) as built:
         yield built
-        built.close()
 
 
 @pytest.fixture

@@ -382,9 +382,8 @@ def test_host_without_a_port_of_a_network_has_no_unit_of_it() -> None:
     assert {unit.kind for unit in full(world, "id-h1")} <= {UnitKind.HOST, UnitKind.PEER}
 
 
-def test_another_port_touches_a_handful_of_units() -> None:
-    """The cost of a change depends on the change: beside many ports of the same network, no more units are dirty."""
-    world, reports = clouds.small_cloud()
+def crowd(world: World, reports: clouds.Reports) -> None:
+    """Three hundred further ports on the first host."""
     template = clouds.port("p1")
     for number in range(300):
         name = f"q{number}"
@@ -394,6 +393,12 @@ def test_another_port_touches_a_handful_of_units() -> None:
         plugged = {**facts.interfaces, name: replace(facts.interfaces[name], attached_mac=None)}
         reports.facts["h1"] = replace(facts, interfaces=plugged)
     reports.tell(world, "h1")
+
+
+def test_another_port_touches_a_handful_of_units() -> None:
+    """The cost of a change depends on the change: beside many ports of the same network, no more units are dirty."""
+    world, reports = clouds.small_cloud()
+    crowd(world, reports)
     reports.plug("h2", "tap1", "p2", 5)
     world.put_port(clouds.port("p2"))
     reports.tell(world, "h2")
@@ -698,15 +703,7 @@ def test_vrrp_makes_a_rule_for_members_only() -> None:
 @pytest.mark.proves("S7")
 def test_move_touches_as_many_units_however_many_ports_there_are() -> None:
     world, reports = clouds.shared_cloud()
-    template = clouds.port("p1")
-    for number in range(300):
-        name = f"q{number}"
-        world.put_port(replace(template, id=name, key=1000 + number, mac=EUI(0x020000000000 + number)))  # type: ignore[arg-type]
-        reports.plug("h1", name, name, number + 10)
-        facts = reports.of("h1")
-        plugged = {**facts.interfaces, name: replace(facts.interfaces[name], attached_mac=None)}
-        reports.facts["h1"] = replace(facts, interfaces=plugged)
-    reports.tell(world, "h1")
+    crowd(world, reports)
     for host_id in world.hosts:
         world.take_dirty(host_id)
     world.put_ip_group(clouds.ip_group("vip1", "p1", "p2", holder="p2", vrrp=True, virtual=True))

@@ -222,33 +222,14 @@ IPV6: Final = (
     Forgery("ipv6-hidden-ports", 6, CUT_HEADERS, _hides(UDP), legal6),
     Forgery("dhcpv6-server-to-all", 6, DHCP_SERVER, _dhcp6(547, 546), _dhcp6(5470, 5460)),
     Forgery("dhcpv6-server-port", 6, DHCP_SERVER, _dhcp6(547, 5460), _dhcp6(5470, 5460)),
-    Forgery(
-        "dhcpv6-server-behind-options",
-        6,
-        DHCP_SERVER,
-        _dhcp6(547, 546, behind(IN_OPTIONS)),
-        _dhcp6(5470, 5460, behind(IN_OPTIONS)),
-    ),
-    Forgery(
-        "dhcpv6-server-behind-hop-by-hop",
-        6,
-        DHCP_SERVER,
-        _dhcp6(547, 546, behind(BY_HOP)),
-        _dhcp6(5470, 5460, behind(BY_HOP)),
-    ),
-    Forgery(
-        "dhcpv6-server-in-atomic-fragment",
-        6,
-        DHCP_SERVER,
-        _dhcp6(547, 546, behind(ATOMIC)),
-        _dhcp6(5470, 5460, behind(ATOMIC)),
-    ),
-    Forgery(
-        "dhcpv6-server-in-first-fragment",
-        6,
-        DHCP_SERVER,
-        _dhcp6(547, 546, behind(FIRST)),
-        _dhcp6(5470, 5460, behind(FIRST)),
+    *(
+        Forgery(f"dhcpv6-server-{where}", 6, DHCP_SERVER, _dhcp6(547, 546, hide), _dhcp6(5470, 5460, hide))
+        for where, hide in (
+            ("behind-options", behind(IN_OPTIONS)),
+            ("behind-hop-by-hop", behind(BY_HOP)),
+            ("in-atomic-fragment", behind(ATOMIC)),
+            ("in-first-fragment", behind(FIRST)),
+        )
     ),
     Forgery("dhcpv6-server-of-nobody", 6, DHCP_SERVER, _dhcp6(547, 546, src=NOBODY.link_local), _dhcp6(5470, 5460)),
     Forgery("mld-query-from-nobody", 6, FOREIGN_IPV6, _listener(130, "::"), _listener(130, "own")),
