@@ -84,7 +84,6 @@ class World:
         host = self.hosts.get(host_id)
         if host is None:
             return
-        self._peer_changed(host_id)
         self._bindings.forget_claims(host_id)
         del self.hosts[host_id], self._by_key["host", host.key]
         self._bindings.remove_host(host)

@@ -329,3 +329,12 @@ def shared_cloud() -> tuple[World, Reports]:
     world.put_ip_group(ip_group("vip1", "p1", "p2", holder="p1", vrrp=True, virtual=True))
     world.put_ip_group(ip_group("vip2", "p5", of="tagged", holder="p5", vrrp=True, virtual=True))
     return world, reports
+
+
+def isolated_cloud() -> tuple[World, Reports]:
+    """The shared cloud, with clients that are kept apart in two networks, and a service port in each, far and near."""
+    world, reports = shared_cloud()
+    for name, service in (("tunnelled", "p2"), ("tagged", "p3")):
+        world.put_network(network(name, isolated=True))
+        world.put_port(replace(world.ports[service], is_service_port=True))
+    return world, reports

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -36,10 +37,12 @@ from sdnctl.sync.world import World
 from tests.sync import clouds
 
 Views = dict[Unit, View]
+Start = tuple[World, clouds.Reports]
 
 
 def full(world: World, host_id: str) -> Views:
     """Every view of a host, computed from scratch."""
+    world.cloud.leases.clear()
     views = ((unit, world.view(host_id, unit)) for unit in world.units(host_id))
     return {unit: view for unit, view in views if view is not None}
 
@@ -157,11 +160,11 @@ def happen(world: World, reports: clouds.Reports, event: tuple[object, ...], vie
             raise AssertionError(event)
 
 
-@given(st.lists(events, max_size=12))
+@given(st.sampled_from((clouds.shared_cloud, clouds.isolated_cloud)), st.lists(events, max_size=12))
 @settings(max_examples=600, deadline=None)
-def test_incremental_equals_full(history: list[tuple[object, ...]]) -> None:
+def test_incremental_equals_full(start: Callable[[], Start], history: list[tuple[object, ...]]) -> None:
     """Following dirty units, at any moments in between, ends where computing everything ends."""
-    world, reports = clouds.shared_cloud()
+    world, reports = start()
     views: dict[str, Views] = {name: {} for name in clouds.HOSTS}
     for name in clouds.HOSTS:
         follow(world, f"id-{name}", views[name])
@@ -170,7 +173,11 @@ def test_incremental_equals_full(history: list[tuple[object, ...]]) -> None:
     for name in clouds.HOSTS:
         if f"id-{name}" in world.hosts:
             follow(world, f"id-{name}", views[name])
+    leases = {port_id: world.lease(port_id) for port_id in world.ports}
+    for name in clouds.HOSTS:
+        if f"id-{name}" in world.hosts:
             assert views[name] == full(world, f"id-{name}")
+    assert leases == {port_id: world.lease(port_id) for port_id in world.ports}
 
 
 @given(st.lists(events, max_size=40), st.randoms(use_true_random=False))
