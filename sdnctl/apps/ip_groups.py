@@ -17,6 +17,7 @@
     table RESPONDERS               reads NETWORK, FROM_PORT
     prio 340  the holder announces what is known (with VRRP)        FROM_QOS
     prio 320  a member announces the address                        FROM_QOS; then, a copy, IP_GROUPS
+    prio 300  a member's solicitation for the address               FROM_QOS
     prio 200  ARP request or solicitation to all for the address    REPLY, with its holder's MAC as sender
 
     table IP_GROUPS                reads FROM_PORT
@@ -33,8 +34,9 @@ the MAC address in them is another one than is known.
 
 *Questions.* Only those to all are answered, for whoever asks a neighbour itself (unicast) wants to know whether it is
 still there: no answer of ours may say so for it. While nobody is known to hold the address all questions go to the
-network, where those who have it answer. A member's own question is let through too (`responders`): before it takes the
-address it may look whether another one lives.
+network, where those who have it answer. A member's own question is let through too (of ARP by `responders`): before it
+takes the address it may look whether another one lives. Where a network isolates its clients, they are not told of a
+client that holds it.
 
 *VRRP.* A virtual router's number is not known here; its MAC addresses are a range, and the pairing of frame and ARP
 sender is not checked within it. That protocol 112 passes security groups is a rule of a group that nobody sees, made
@@ -69,6 +71,7 @@ PINNED_ND: Final = 350
 
 UNCHANGED: Final = 340
 ANNOUNCES: Final = 320
+OWN: Final = 300
 KNOWN: Final = 200
 
 PUNT: Final = 100
@@ -98,11 +101,14 @@ def host_flows(view: HostView) -> Iterator[Flow]:
 def group_flows(view: IpGroupView) -> Iterator[Flow]:
     owner = Owner(App.IP_GROUPS, Kind.IP_GROUP, view.key)
     cookie = owner.cookie()
-    if view.mac is not None:
+    if view.mac is not None and view.is_told:
         to_all = (_ASKS if view.version == 4 else _SOLICITS).slot(NETWORK, view.network).eth_dst(GROUP_BIT, GROUP_BIT)
         asks = to_all.arp_tpa(view.address) if view.version == 4 else to_all.nd_target(view.address)
         answer = (Move(Field.ETH_SRC, Field.ETH_DST), SetField(Field.ETH_SRC, view.mac), Goto(Table.REPLY))
         yield Flow(Table.RESPONDERS, KNOWN, asks, answer, cookie)
+        for member in view.members if view.version == 6 else ():
+            looks = _SOLICITS.slot(FROM_PORT, member.key).nd_target(view.address)
+            yield Flow(Table.RESPONDERS, OWN, looks, _PASS_ON, cookie)
     for member in view.members:
         announces = _announces(view, member.key)
         is_holder = member.key == view.holder

@@ -283,3 +283,5 @@ class IpGroupView:
     mac: int | None = None
     """The holder's, or the virtual one with which it announced the address."""
     vrrp: bool = False
+    is_told: bool = True
+    """Whoever asks for the address may know the holder: it is no client of a network that isolates them."""

@@ -75,6 +75,8 @@ class Served:
     is_open: bool
     groups: tuple[str, ...] = ()
     """Security groups that filter it."""
+    member_of: tuple[str, ...] = ()
+    """Security groups whose rules mean it: those, and those of its IP groups with VRRP even if nothing filters it."""
     addresses: tuple[int, ...] = ()
     """What it uses as a member of them, packed."""
 

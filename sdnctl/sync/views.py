@@ -306,7 +306,7 @@ def _member(cloud: Cloud, host_id: str, network: Network, index: NetworkIndex, n
     clauses = {
         (use.direction, use.keeps, cloud.groups[group_id].key)
         for owner in owners
-        for group_id in cloud.served[owner].groups
+        for group_id in cloud.served[owner].member_of
         if group_id in cloud.groups
         for use in wanted.get(group_id, ())
         if use.version == version
@@ -329,8 +329,7 @@ def _neighbour(cloud: Cloud, host_id: str, port_id: str) -> Neighbour | None:
     if served is None or host_id not in cloud.indexes[served.network_id].present:
         return None
     port = cloud.ports[port_id]
-    if cloud.networks[port.network_id].client_isolation and not _is_for_all(port):
-        # Service ports ask it themselves, and nobody else shall know of it.
+    if not _is_told_of(cloud, port):
         return None
     mac = int(port.mac)
     return Neighbour(
@@ -342,9 +341,10 @@ def _neighbour(cloud: Cloud, host_id: str, port_id: str) -> Neighbour | None:
     )
 
 
-def _is_for_all(port: Port) -> bool:
-    """Clients that are isolated from each other reach it."""
-    return port.is_service_port or port.device_owner == DHCP_OWNER
+def _is_told_of(cloud: Cloud, port: Port) -> bool:
+    """Whether anybody may know it. Of an isolated client nobody shall; service ports ask it themselves."""
+    is_for_all = port.is_service_port or port.device_owner == DHCP_OWNER
+    return is_for_all or not cloud.networks[port.network_id].client_isolation
 
 
 def _service_mac(cloud: Cloud, network: Network, index: NetworkIndex, mac: int) -> ServiceMac | None:
@@ -413,4 +413,5 @@ def _ip_group(cloud: Cloud, host_id: str, group_id: str) -> IpGroupView | None:
         holder=None if holder is None else holder.key,
         mac=None if holder is None or mac is None else int(mac),
         vrrp=group.vrrp,
+        is_told=holder is None or _is_told_of(cloud, holder),
     )

@@ -350,17 +350,17 @@ class World:
         macs = {int(port.mac), *(int(pair.mac) for pair in port.allowed_address_pairs)} if binding else set()
         groups = port.security_groups if binding and port.port_security_enabled else ()
         shared = [self.ip_groups[group_id] for group_id in self.cloud.ip_groups_of.get(port_id, ())]
-        if groups:
-            groups = (*groups, *sorted(group.id for group in shared if group.vrrp))
+        member_of = (*groups, *sorted(group.id for group in shared if group.vrrp))
         # Who may send from anywhere is a router, not everybody: a whole address space is nobody's membership.
-        sources = (one for one in sources_of(port, (group.address for group in shared)) if one.mask) if groups else ()
+        sources = (one for one in sources_of(port, (group.address for group in shared)) if one.mask)
         return Served(
             network_id=port.network_id,
             binding=binding,
             macs=tuple(sorted(macs)),
             is_open=binding is not None and port.is_open,
-            groups=groups,
-            addresses=tuple({pack_prefix(one.version, one.address, one.mask): None for one in sources}),
+            groups=member_of if groups else (),
+            member_of=member_of,
+            addresses=tuple({pack_prefix(one.version, one.address, one.mask): None for one in sources if member_of}),
         )
 
     def _change(self, port_id: str, old: Served | None, new: Served | None) -> None:
@@ -414,7 +414,7 @@ class World:
 
     def _unindex(self, port_id: str, old: Served, index: NetworkIndex, touched_macs: set[int]) -> None:
         del self.cloud.served[port_id]
-        for group_id in old.groups:
+        for group_id in old.member_of:
             drop(index.members, group_id, port_id)
         for number in old.addresses:
             drop(index.addresses, number, port_id)
@@ -443,7 +443,7 @@ class World:
 
     def _index(self, port_id: str, new: Served, index: NetworkIndex, touched_macs: set[int]) -> None:
         self.cloud.served[port_id] = new
-        for group_id in new.groups:
+        for group_id in new.member_of:
             enter(index.members, group_id, port_id)
         for number in new.addresses:
             enter(index.addresses, number, port_id)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from sdnctl.flows.action import (
     Action,
+    Clone,
     Conjunction,
     Controller,
     Ct,
@@ -185,6 +186,11 @@ def _others(flow: Flow, action: Action) -> Iterator[tuple[str, Callable[[], tupl
             yield "sends to a port by", lambda: (Output(1),)
         case Move():
             yield "is turned round in", lambda: (Move(action.target, action.source),)
+        case Clone():
+            for at, one in enumerate(action.actions):
+                rest = (*action.actions[:at], *action.actions[at + 1 :])
+                if rest:
+                    yield f"lacks {type(one).__name__} in", lambda rest=rest: (Clone(rest),)
         case PushVlan():
             yield "does twice", lambda: (action, action)
         case PopVlan():
@@ -215,7 +221,7 @@ def _others(flow: Flow, action: Action) -> Iterator[tuple[str, Callable[[], tupl
 
 def _wrong_tables(after: int, right: int) -> Iterator[Table]:
     """The next table, the one that trusts what comes there, and the last one."""
-    tables = [one for one in Table if one not in ENDS]
+    tables = [one for one in Table if one not in ENDS or one == right]
     at = tables.index(Table(right))
     for table in dict.fromkeys((tables[min(at + 1, len(tables) - 1)], Table.SWITCHING, Table.OUTPUT)):
         if table > after and table != right:

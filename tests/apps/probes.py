@@ -21,6 +21,7 @@ from sdnctl.flows.pipeline import Table
 from sdnctl.flows.registers import FILTERING, FROM_PORT, GROUP, NETWORK, TO_PORT
 from sdnctl.flows.simulate import Tables
 from sdnctl.model.addresses import link_local
+from sdnctl.model.ip_group import VRRP
 from sdnctl.model.network import NetworkType
 from sdnctl.model.security import Direction
 from sdnctl.model.views import Filtering, Source
@@ -241,7 +242,8 @@ class Probes:
                 for other in self.cloud.on(host):
                     for packet in traffic.rightful(guest, 4):
                         yield Probe(host, packet.changed({Field.IN_PORT: other.number}))
-                    yield from self._claims(traffic, host, other, guest)
+                    for own in traffic.macs_of(other) if other != guest else ():
+                        yield from self._claims(traffic, host, other, guest, own)
                     for own in sorted(guest.macs) if other.macs & guest.macs else ():
                         for kind in (IPV4, IPV6, ARP):
                             fields = traffic.everything(guest, self._neighbour(guest), own)
@@ -249,22 +251,24 @@ class Probes:
                             if made is not None:
                                 yield Probe(host, made)
 
-    def _claims(self, traffic: Traffic, host: int, guest: Guest, victim: Guest) -> Iterator[Probe]:
+    def _claims(self, traffic: Traffic, host: int, guest: Guest, victim: Guest, own: int) -> Iterator[Probe]:
         """One who is himself by MAC, and somebody else by what he says."""
-        if guest == victim:
-            return
-        own = mac(guest.number)
         rightful = traffic.everything(guest, self._neighbour(guest), own)
-        rightful |= {Field.ICMP6_CODE: 0, Field.IPV6_SRC: link_local(own)}
-        for source in victim.sources:
+        rightful |= {Field.ICMP6_CODE: 0, Field.IPV6_SRC: rightful[Field.IPV6_SRC] or link_local(own)}
+        for source in self.cloud.sources(victim):
             if source.version == 4:
-                yield from self._one(host, rightful, {Field.ETH_TYPE: IPV4, Field.IPV4_SRC: source.address})
+                said = {Field.ETH_TYPE: IPV4, Field.IPV4_SRC: source.address}
+                yield from self._one(host, rightful, said)
+                yield from self._one(host, rightful, said | {Field.IP_PROTO: VRRP})
                 yield from self._one(host, rightful, {Field.ETH_TYPE: ARP, Field.ARP_SPA: source.address})
             else:
                 is_nd = {Field.ETH_TYPE: IPV6, Field.IP_PROTO: ICMP6}
-                yield from self._one(host, rightful, {Field.ETH_TYPE: IPV6, Field.IPV6_SRC: source.address})
+                said = {Field.ETH_TYPE: IPV6, Field.IPV6_SRC: source.address}
+                yield from self._one(host, rightful, said)
+                yield from self._one(host, rightful, said | {Field.IP_PROTO: VRRP})
                 claim = {Field.ICMP6_TYPE: NA, Field.ND_TARGET: source.address}
                 yield from self._one(host, rightful, is_nd | claim)
+                yield from self._one(host, rightful, is_nd | claim | {Field.ND_TLL: 0})
                 yield from self._one(host, rightful, is_nd | claim | {Field.ND_TLL: source.mac})
                 detects = {Field.ICMP6_TYPE: NS, Field.IPV6_SRC: 0, Field.ND_SLL: 0, Field.ND_TARGET: source.address}
                 yield from self._one(host, rightful, is_nd | detects)
@@ -376,7 +380,11 @@ class Probes:
             for value in sorted(values - {packet[one.field]}):
                 changes = [{one.field: value}]
                 if one.field is Field.ETH_SRC and sender is not None:
-                    changes += ({one.field: value, **_from(source)} for source in sender.sources if source.mac == value)
+                    changes += (
+                        {one.field: value, **_from(source)}
+                        for source in self.cloud.sources(sender)
+                        if source.mac == value
+                    )
                 for change in changes:
                     made = _packet(dict(packet.fields()) | change)
                     if made is not None:

@@ -3,15 +3,16 @@
 
     promise = sent(cloud, guest, packet)             of a guest's packet
     promise = received(cloud, host, packet)          of one that comes to a host from outside
-    promise.guests, promise.outside, promise.answered, promise.punted
+    promise.guests, promise.outside, promise.answered, promise.punted, promise.observed
 
-A packet begins a connection here. Every sentence is one of the API's or of `docs/`; nothing is taken from an app.
+A packet begins a connection here, and nobody is over a limit of his. Every sentence is one of the API's or of `docs/`;
+nothing is taken from an app.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sdnctl.flows.connections import INV_FLAG, NEW_FLAG, REL_FLAG, RPL_FLAG
 from sdnctl.flows.fields import Field
@@ -21,10 +22,10 @@ from sdnctl.model.filters import Filters
 from sdnctl.model.network import NetworkType
 from sdnctl.model.security import Direction
 from sdnctl.model.views import Filtering, GroupRule, GroupView, Source
-from tests.apps.clouds import PATCH, TUNNEL, Cloud, Guest, Net, endpoint
-from tests.apps.packets import ARP, ICMP6, IPV4, IPV6, NA, NS, RARP, UDP, mac
+from tests.apps.clouds import PATCH, TUNNEL, Cloud, Guest, Net, Vip, endpoint
+from tests.apps.packets import ALL_NODES, ARP, ICMP6, IPV4, IPV6, NA, NS, RARP, UDP, mac
 
-ICMP, TCP, SCTP = 1, 6, 132
+ICMP, TCP, VRRP, SCTP = 1, 6, 112, 132
 FIRST, LATER = 1, 3
 MARK_CUT, MARK_KEEP, MARK_ALIVE = 1, 2, 3
 """What is remembered of a connection."""
@@ -43,6 +44,9 @@ class Promise:
     """Whether it goes to the provider's network, where others may be that are none of ours."""
     answered: bool = False
     punted: bool = False
+    """A copy comes to the controller, for it to act on."""
+    observed: bool = False
+    """A copy comes to the controller, which reads the sender's address off it."""
 
 
 NOTHING = Promise()
@@ -77,36 +81,69 @@ def is_ethernet(packet: Packet) -> bool:
     return not reserved and not packet[Field.ETH_SRC] >> 40 & 1 and not hidden
 
 
-def owns(guest: Guest, packet: Packet) -> bool:
-    """Whether every identity in the packet is the guest's, of those that its filters look at."""
+def owns(cloud: Cloud, guest: Guest, packet: Packet) -> bool:
+    """Whether every identity in the packet is the guest's, of those that its filters look at.
+
+    In a network without subnet addresses are nobody's, and only the MAC is looked at.
+    """
     filters, own = guest.filters, packet[Field.ETH_SRC]
     if filters is None:
         return True
-    if filters.mac and own not in guest.macs:
+    if not guest.net.subnet:
+        filters = Filters(mac=filters.mac, arp=False, ip=False)
+    routes = any(routed(cloud, guest, own, version) for version in (4, 6))
+    if (filters.mac and own not in guest.macs and not routes) or any(speaks(cloud, guest, packet, pinned=True)):
         return False
     if packet[Field.ETH_TYPE] in (ARP, RARP):
-        said, spoken = packet[Field.ARP_SHA], packet[Field.ARP_SPA]
-        is_own = said in guest.macs and (said == own or not filters.mac)
-        if packet[Field.ETH_TYPE] == ARP and spoken:
-            is_own = is_own and any(one.mac == said for one in claimed(guest, 4, spoken))
-        return is_own or not filters.arp
+        return not filters.arp or owns_arp(cloud, guest, filters, packet)
     if packet[Field.ETH_TYPE] == IPV4:
-        return owns_ipv4(guest, filters, packet)
-    return packet[Field.ETH_TYPE] == IPV6 and owns_ipv6(guest, filters, packet)
+        return owns_ipv4(cloud, guest, filters, packet)
+    return packet[Field.ETH_TYPE] == IPV6 and owns_ipv6(cloud, guest, filters, packet)
 
 
-def owned(guest: Guest, filters: Filters, packet: Packet, version: int, address: int) -> bool:
-    """Whether the guest has the address, together with the MAC if that is looked at."""
-    return any(
+def owned(cloud: Cloud, guest: Guest, filters: Filters, packet: Packet, version: int, address: int) -> bool:
+    """Whether the guest has the address, together with the MAC if that is looked at.
+
+    From a virtual MAC it may send from the addresses that go with it, and say that it is a virtual router.
+    """
+    own = packet[Field.ETH_SRC]
+    virtual, macs = routed(cloud, guest, own, version), {own}
+    if virtual and packet[Field.IP_PROTO] == VRRP:
+        macs.add(mac(guest.number))
+    return address in virtual or any(
         one.version == version and address & one.mask == one.address
-        for one in guest.sources
-        if not filters.mac or one.mac == packet[Field.ETH_SRC]
+        for one in cloud.sources(guest)
+        if not filters.mac or (one.mac in macs and (one.mask or one.mac == own))
     )
 
 
-def claimed(guest: Guest, version: int, address: int) -> list[Source]:
+def claimed(cloud: Cloud, guest: Guest, version: int, address: int) -> list[Source]:
     """As what it may say to others that it has the address. Who has every address speaks for none."""
-    return [one for one in guest.sources if one.version == version and one.mask and address & one.mask == one.address]
+    sources = cloud.sources(guest)
+    return [one for one in sources if one.version == version and one.mask and address & one.mask == one.address]
+
+
+def is_virtual(address: int, version: int) -> bool:
+    """Whether the MAC is a virtual router's."""
+    return address >> 8 == {4: 0x00005E0001, 6: 0x00005E0002}[version]
+
+
+def routed(cloud: Cloud, guest: Guest, own: int, version: int) -> set[int]:
+    """The addresses that the guest may send from the MAC because it is a virtual router's."""
+    if not is_virtual(own, version):
+        return set()
+    return {vip.address for vip in cloud.shared(guest) if vip.vrrp and vip.version == version}
+
+
+def owns_arp(cloud: Cloud, guest: Guest, filters: Filters, packet: Packet) -> bool:
+    """Whether the sender of ARP is the guest: by MAC and address, which a probe or RARP has none of."""
+    said, spoken = packet[Field.ARP_SHA], packet[Field.ARP_SPA]
+    own, is_arp = packet[Field.ETH_SRC], packet[Field.ETH_TYPE] == ARP
+    if is_arp and is_virtual(said, 4) and spoken in routed(cloud, guest, own, 4):
+        return True
+    if said not in guest.macs or (filters.mac and said != own):
+        return False
+    return not is_arp or not spoken or any(one.mac == said for one in claimed(cloud, guest, 4, spoken))
 
 
 def hides(packet: Packet) -> bool:
@@ -117,31 +154,31 @@ def hides(packet: Packet) -> bool:
     return is_first and (is_udp(packet, 0, 0) or shows_none)
 
 
-def owns_ipv4(guest: Guest, filters: Filters, packet: Packet) -> bool:
+def owns_ipv4(cloud: Cloud, guest: Guest, filters: Filters, packet: Packet) -> bool:
     source = packet[Field.IPV4_SRC]
     if hides(packet) or is_udp(packet, None, 68):
         return False
     if not source:
         return is_udp(packet, 68, 67) and packet[Field.IPV4_DST] == 0xFFFFFFFF
     is_anybodys = source >> 24 == 127 or source >> 28 == 14 or source == 0xFFFFFFFF
-    return not is_anybodys and (not filters.ip or owned(guest, filters, packet, 4, source))
+    return not is_anybodys and (not filters.ip or owned(cloud, guest, filters, packet, 4, source))
 
 
-def owns_ipv6(guest: Guest, filters: Filters, packet: Packet) -> bool:
+def owns_ipv6(cloud: Cloud, guest: Guest, filters: Filters, packet: Packet) -> bool:
     source, kind = packet[Field.IPV6_SRC], icmp6_type(packet)
     there = ports(packet) if packet[Field.IP_PROTO] == UDP else None
     if hides(packet) or not packet[Field.IP_PROTO] or (there and (there[1] == 546 or there[0] == 547)):
         return False
     if source == 1 or source >> 120 == 0xFF or kind in (134, 137):
         return False
-    if source and filters.ip and not owned(guest, filters, packet, 6, source):
+    if source and filters.ip and not owned(cloud, guest, filters, packet, 6, source):
         return False
     if kind in (NS, NA):
-        return owns_neighbour(guest, filters, packet)
+        return owns_neighbour(cloud, guest, filters, packet)
     return bool(source) or kind in (131, 133, 143)
 
 
-def owns_neighbour(guest: Guest, filters: Filters, packet: Packet) -> bool:
+def owns_neighbour(cloud: Cloud, guest: Guest, filters: Filters, packet: Packet) -> bool:
     """Of a solicitation or an advertisement: what it says of somebody."""
     own, source, kind = packet[Field.ETH_SRC], packet[Field.IPV6_SRC], packet[Field.ICMP6_TYPE]
     target, code = packet[Field.ND_TARGET], packet[Field.ICMP6_CODE]
@@ -149,23 +186,60 @@ def owns_neighbour(guest: Guest, filters: Filters, packet: Packet) -> bool:
         return False
     if not filters.arp:
         return True
-    claims = [one for one in claimed(guest, 6, target) if not filters.mac or one.mac == own]
     if code:
         return False
+    virtual = routed(cloud, guest, own, 6)
+    claims = [one for one in claimed(cloud, guest, 6, target) if not filters.mac or one.mac == own]
     if kind == NA:
-        return any(packet[Field.ND_TLL] in (0, one.mac) for one in claims)
+        said = packet[Field.ND_TLL]
+        is_routers = target in virtual and (not said or is_virtual(said, 6))
+        return is_routers or any(said in (0, one.mac) for one in claims)
     said = packet[Field.ND_SLL]
     if not source:
         return not said and bool(claims)
-    return not said or (said in guest.macs and (said == own or not filters.mac))
+    is_routers = bool(virtual) and is_virtual(said, 6)
+    return not said or is_routers or (said in guest.macs and (said == own or not filters.mac))
 
 
 def as_sent(guest: Guest | None, packet: Packet) -> Packet:
     """What travels, and arrives: the packet itself, its tag off if it came in with one, and the sender's mark on."""
     if guest is None:
         return packet.on_the_wire().changed({Field.VLAN_VID: 0, Field.VLAN_PCP: 0})
-    is_marked = guest.qos.dscp is not None and packet[Field.ETH_TYPE] in (IPV4, IPV6)
+    # Open vSwitch writes nothing into a header whose protocol is 0.
+    is_marked = guest.qos.dscp is not None and packet[Field.ETH_TYPE] in (IPV4, IPV6) and packet[Field.IP_PROTO]
     return packet.on_the_wire().changed({Field.IP_DSCP: guest.qos.dscp or 0} if is_marked else {})
+
+
+# --- addresses that fail over --------------------------------------------------------------------------------------
+
+
+def speaks(cloud: Cloud, guest: Guest, packet: Packet, *, pinned: bool) -> Iterator[Vip]:
+    """The IP groups of the guest that it says in the packet to have the address of; those that are pinned to another
+    member, or the others.
+    """
+    is_advertisement = icmp6_type(packet) == NA and not packet[Field.ICMP6_CODE]
+    for vip in cloud.shared(guest):
+        is_arps = vip.version == 4 and packet[Field.ETH_TYPE] == ARP and packet[Field.ARP_SPA] == vip.address
+        is_nds = vip.version == 6 and is_advertisement and packet[Field.ND_TARGET] == vip.address
+        if (is_arps or is_nds) and (vip.pinned not in (None, guest.number)) == pinned:
+            yield vip
+
+
+def is_heard(cloud: Cloud, guest: Guest, packet: Packet) -> bool:
+    """Whether the packet announces, to everybody, what is not known yet: another holder, or with VRRP another MAC."""
+    is_arp = packet[Field.ETH_TYPE] == ARP
+    to_all = packet[Field.ARP_SPA] == packet[Field.ARP_TPA] if is_arp else packet[Field.IPV6_DST] == ALL_NODES
+    said = packet[Field.ARP_SHA] if is_arp else packet[Field.ND_TLL]
+    return to_all and any(
+        vip.holder != guest.number or (vip.vrrp and said != vip.mac)
+        for vip in speaks(cloud, guest, packet, pinned=False)
+    )
+
+
+def is_observed(guest: Guest, packet: Packet) -> bool:
+    """Whether it tells of addresses that nobody gave."""
+    is_telling = packet[Field.ETH_TYPE] == ARP or icmp6_type(packet) in (NS, NA)
+    return is_telling and guest.filters is not None and not guest.net.subnet
 
 
 # --- who answers --------------------------------------------------------------------------------------------------
@@ -174,19 +248,28 @@ def as_sent(guest: Guest | None, packet: Packet) -> Packet:
 def answer(cloud: Cloud, guest: Guest, packet: Packet) -> int | None:
     """The MAC that the guest's host tells it, for an address that somebody in the network has.
 
-    If the network keeps clients apart, only service ports are told of.
+    If the network keeps clients apart, only service ports are told of. Of an address that fails over, who asks all is
+    told its holder; members ask each other.
     """
-    members = [one for one in cloud.guests if one.net == guest.net and (one.service or not guest.net.isolated)]
-    if packet[Field.ETH_TYPE] == ARP and packet[Field.ARP_OP] == 1:
-        wanted = packet[Field.ARP_TPA]
-        if any(one.version == 4 and one.address == wanted and one.mask == 0xFFFFFFFF for one in guest.sources):
-            return None
-        return next((mac(one.number) for one in members if wanted in one.addresses4), None)
-    asks = icmp6_type(packet) == NS and not packet[Field.ICMP6_CODE] and packet[Field.IP_TTL] == 255
-    if not asks or not packet[Field.IPV6_SRC] or not packet[Field.ND_SLL]:
+    is_arp = packet[Field.ETH_TYPE] == ARP
+    wanted = packet[Field.ARP_TPA] if is_arp else packet[Field.ND_TARGET]
+    if is_arp:
+        own = [one.address for one in cloud.sources(guest) if one.version == 4 and one.mask == 0xFFFFFFFF]
+        asks = packet[Field.ARP_OP] == 1 and wanted not in own
+    else:
+        asks = icmp6_type(packet) == NS and not packet[Field.ICMP6_CODE] and packet[Field.IP_TTL] == 255
+        asks = asks and bool(packet[Field.IPV6_SRC] and packet[Field.ND_SLL])
+    if not asks:
         return None
-    wanted = packet[Field.ND_TARGET]
-    return next((mac(one.number) for one in members if wanted in (*one.addresses6, link_local(mac(one.number)))), None)
+    version = 4 if is_arp else 6
+    for one in cloud.guests:
+        known = one.addresses4 if is_arp else (*one.addresses6, link_local(mac(one.number)))
+        if one.net == guest.net and wanted in known and one.is_told_of:
+            return mac(one.number)
+    vip = next((vip for vip in cloud.vips if (vip.net, vip.version, vip.address) == (guest.net, version, wanted)), None)
+    is_others = vip is not None and guest.number not in vip.members and packet[Field.ETH_DST] >> 40 & 1
+    holder = next((one for one in cloud.guests if vip and one.number == vip.holder), None)
+    return vip.mac if vip and is_others and holder and holder.is_told_of else None
 
 
 def answered(cloud: Cloud, guest: Guest, packet: Packet) -> Packet:
@@ -226,7 +309,24 @@ def may(cloud: Cloud, guest: Guest, direction: Direction, packet: Packet) -> boo
     version = {IPV4: 4, IPV6: 6}.get(packet[Field.ETH_TYPE])
     if not guest.filtering or version is None or is_own_business(direction, packet):
         return True
-    return any(allowing(cloud, guest, direction, packet))
+    return any(allowing(cloud, guest, direction, packet)) or is_between_routers(cloud, guest, direction, packet)
+
+
+def is_between_routers(cloud: Cloud, guest: Guest, direction: Direction, packet: Packet) -> bool:
+    """Whether one virtual router says to another one, or to all, that it lives. Later fragments of IPv6 may."""
+    version = 4 if packet[Field.ETH_TYPE] == IPV4 else 6
+    if packet[Field.IP_PROTO] != VRRP and (version == 4 or packet[Field.IP_FRAG] != LATER):
+        return False
+    source, target = (Field.IPV4_SRC, Field.IPV4_DST) if version == 4 else (Field.IPV6_SRC, Field.IPV6_DST)
+    if direction is Direction.EGRESS and packet[target] == {4: 0xE0000012, 6: 0xFF02 << 112 | 0x12}[version]:
+        return any(vip.vrrp and vip.version == version for vip in cloud.shared(guest))
+    other = packet[target if direction is Direction.EGRESS else source]
+    return any(
+        claimed(cloud, one, version, other)
+        for vip in cloud.shared(guest)
+        for one in cloud.guests
+        if vip.vrrp and vip.version == version and one.number in vip.members
+    )
 
 
 def allowing(cloud: Cloud, guest: Guest, direction: Direction, packet: Packet) -> Iterator[GroupRule]:
@@ -291,7 +391,7 @@ def is_about(cloud: Cloud, guest: Guest, policy: GroupView, rule: GroupRule, oth
         source
         for one in cloud.guests
         if one.net == guest.net and one.filters and rule.remote in one.groups
-        for source in one.sources
+        for source in cloud.sources(one)
         if source.mask and source.version == rule.version
     ]
     listed = [one for one in policy.addresses if one.remote == rule.remote and one.version == rule.version]
@@ -303,14 +403,15 @@ def is_about(cloud: Cloud, guest: Guest, policy: GroupView, rule: GroupRule, oth
 
 def sent(cloud: Cloud, guest: Guest, packet: Packet, state: int = NEW_FLAG, mark: int = 0) -> Promise:
     """What becomes of a packet of `guest`."""
-    if packet[Field.VLAN_VID] or not is_ethernet(packet) or not owns(guest, packet):
+    if packet[Field.VLAN_VID] or not is_ethernet(packet) or not owns(cloud, guest, packet):
         return NOTHING
     if packet[Field.ETH_TYPE] == IPV4 and is_udp(packet, 68, 67):
         return Promise(punted=guest.dhcp)
+    told = Promise(punted=is_heard(cloud, guest, packet), observed=is_observed(guest, packet))
     if answer(cloud, guest, packet) is not None:
-        return Promise(answered=True)
+        return replace(told, answered=True)
     if not passes(cloud, guest, Direction.EGRESS, packet, state, mark):
-        return NOTHING
+        return told
     is_provider = guest.net.type is not NetworkType.VXLAN
     here, leaves = switched(cloud, guest.host, guest.net, packet, is_local=True)
     found = {one.number: one for one in here}
@@ -320,7 +421,8 @@ def sent(cloud: Cloud, guest: Guest, packet: Packet, state: int = NEW_FLAG, mark
                 there, _ = switched(cloud, host, guest.net, packet, is_local=False)
                 found |= {one.number: one for one in there}
     found.pop(guest.number, None)
-    return Promise(let_in(cloud, found.values(), packet, state, mark), outside=is_provider and leaves)
+    reached = let_in(cloud, found.values(), packet, state, mark)
+    return replace(told, guests=reached, outside=is_provider and leaves)
 
 
 def received(cloud: Cloud, host: int, packet: Packet, state: int = NEW_FLAG, mark: int = 0) -> Promise:
@@ -358,7 +460,10 @@ def switched(cloud: Cloud, host: int, net: Net, packet: Packet, *, is_local: boo
     """Who on `host` the packet is for, and whether it goes on to other hosts."""
     members = [one for one in cloud.guests if one.net == net]
     here = [one for one in members if one.host == host]
-    owners = [one for one in members if packet[Field.ETH_DST] in one.macs]
+    holders = [vip.holder for vip in cloud.vips if vip.net == net and vip.virtual_mac == packet[Field.ETH_DST]]
+    # A virtual MAC is where the holder is that announced it; of two that did, the older group's.
+    owners = [one for one in members if one.number in holders[:1]]
+    owners = owners or [one for one in members if packet[Field.ETH_DST] in one.macs]
     is_group = bool(packet[Field.ETH_DST] >> 40 & 1)
     is_provider = net.type is not NetworkType.VXLAN
     everybody = here

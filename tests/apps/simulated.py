@@ -36,13 +36,15 @@ class Fate:
     answers: tuple[Packet, ...]
     """What went back to who sent it."""
     punts: int
+    observed: bool
+    """An address that nobody gave was shown to the controller."""
     stray: tuple[tuple[int, Packet], ...]
     """What left by a port that is nobody's, or into a tunnel that ends nowhere."""
 
     @property
     def promise(self) -> Promise:
         guests = tuple(sorted(number for number, _ in self.copies))
-        return Promise(guests, bool(self.outside), bool(self.answers), bool(self.punts))
+        return Promise(guests, bool(self.outside), bool(self.answers), bool(self.punts), self.observed)
 
     @property
     def drops(self) -> list[tuple[str, Table, Reason]]:
@@ -133,7 +135,7 @@ class Simulated:
         outside: list[Packet] = []
         answers: list[Packet] = []
         stray: list[tuple[int, Packet]] = []
-        punts = 0
+        punts: list[int] = []
         for visit, sent in _sent(journey):
             if sent.ofport == visit.packet[Field.IN_PORT]:
                 answers.append(sent.packet)
@@ -145,9 +147,11 @@ class Simulated:
                 stray.append((sent.ofport, sent.packet))
         for visit in journey.visits:
             outcome = visit.outcome
-            # Samples of what is dropped are no answer to anything.
-            punts += sum(outcome.steps[one.step].table not in ENDS for one in outcome.punts) if outcome else 0
-        return Fate(journey, tuple(copies), tuple(outside), tuple(answers), punts, tuple(stray))
+            punts += [outcome.steps[one.step].table for one in outcome.punts] if outcome else []
+        # Samples of what is dropped are no answer to anything.
+        acted_on = sum(table not in ENDS for table in punts)
+        observed = Table.OBSERVED in punts
+        return Fate(journey, tuple(copies), tuple(outside), tuple(answers), acted_on, observed, tuple(stray))
 
 
 def _sent(journey: Journey) -> Iterator[tuple[Visit, Sent]]:

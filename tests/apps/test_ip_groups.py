@@ -251,6 +251,8 @@ class TestQuestions:
         ):
             fate = lab.trace(2, frame)
             assert (fate.answered, fate.arrived) == (False, EVERYBODY - {2}), fate.text
+        assert not lab.trace(2, solicitation(2, v6(200), sll(mac(2)))).answered
+        assert lab.trace(2, solicitation(2, v6(220), sll(mac(2)), src=v6(2))).arrived == EVERYBODY - {2}
 
 
 @pytest.mark.switch

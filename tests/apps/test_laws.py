@@ -34,6 +34,7 @@ from sdnctl.flows.pipeline import App, Reason, Table, read_cookie
 from sdnctl.flows.wire import encode
 from sdnctl.model.filters import Filters
 from sdnctl.model.ids import GroupKey, HostKey
+from sdnctl.model.ip_group import VIRTUAL_MACS
 from sdnctl.model.network import NetworkType
 from sdnctl.model.qos import QosLimits, Rate
 from sdnctl.model.security import Direction
@@ -59,16 +60,18 @@ STAGES = (
     statistics,
 )
 
-nets = st.one_of(
-    st.builds(Net, st.just(1), st.just(NetworkType.VXLAN), st.just(5000)),
-    st.builds(Net, st.just(2), st.just(NetworkType.VLAN), st.just(300)),
-    st.builds(Net, st.just(3), st.just(NetworkType.FLAT), st.none()),
-    st.builds(Net, st.just(4), st.just(NetworkType.VXLAN), st.just(5001)),
-    st.builds(Net, st.just(5), st.just(NetworkType.VXLAN), st.just(5002), st.just(True)),
-    st.builds(Net, st.just(6), st.just(NetworkType.VLAN), st.just(301), st.just(True)),
+nets = st.sampled_from(
+    (
+        Net(1, NetworkType.VXLAN, 5000),
+        Net(2, NetworkType.VLAN, 300),
+        Net(3, NetworkType.FLAT, None),
+        Net(4, NetworkType.VXLAN, 5001),
+        Net(5, NetworkType.VXLAN, 5002, isolated=True),
+        Net(6, NetworkType.VLAN, 301, isolated=True),
+        Net(7, NetworkType.VXLAN, 5003, subnet=False),
+        Net(8, NetworkType.VLAN, 302, isolated=True, subnet=False),
+    )
 )
-
-
 rates = st.none() | st.builds(Rate, st.sampled_from((1, 5000, 0xFFFFFFFF)), st.sampled_from((100, 0xFFFFFFFF)))
 limits = st.builds(
     QosLimits,
@@ -139,7 +142,6 @@ def clouds(draw: st.DrawFn) -> Cloud:
             stateful=draw(st.booleans()),
             qos=draw(limits),
             service=draw(st.booleans()),
-            observes=draw(st.booleans()),
         )
         for number in numbers
         if number not in (100, 101)
@@ -149,10 +151,10 @@ def clouds(draw: st.DrawFn) -> Cloud:
 
 
 @st.composite
-def vips(draw: st.DrawFn, guests: list[Guest]) -> list[Vip]:
+def vips(draw: st.DrawFn, guests: list[Guest], least: int = 0) -> list[Vip]:
     """Some of the guests' networks have addresses that several of them share; a guest may share several."""
     found = []
-    for number in range(20, 20 + draw(st.integers(0, 3)) if guests else 20):
+    for number in range(20, 20 + draw(st.integers(least, least + 3)) if guests else 20):
         net = draw(st.sampled_from(guests)).net
         members = draw(st.sets(st.sampled_from([one.number for one in guests if one.net == net]), min_size=1))
         one_of = st.sampled_from(sorted(members))
@@ -164,10 +166,10 @@ def vips(draw: st.DrawFn, guests: list[Guest]) -> list[Vip]:
                 version,
                 {4: v4, 6: v6}[version](number + 200),
                 tuple(sorted(members)),
-                holder,
-                draw(st.none() | one_of),
-                vrrp,
-                draw(st.sampled_from((None, 0x00005E000101))) if vrrp and holder else None,
+                holder=holder,
+                pinned=draw(st.none() | one_of),
+                vrrp=vrrp,
+                virtual_mac=draw(st.none() | st.just(VIRTUAL_MACS[version] + 1)) if vrrp and holder else None,
             )
         )
     return found

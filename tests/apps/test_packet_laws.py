@@ -98,7 +98,7 @@ def test_nobody_is_somebody_else(cloud: Cloud, seed: int) -> None:
             assert visit.outcome is not None
             for sent in visit.outcome.outputs:
                 if sent.ofport != packet[Field.IN_PORT]:
-                    assert promise.owns(guest, sent.packet), f"{packet!r}\n{fate.text}"
+                    assert promise.owns(cloud, guest, sent.packet), f"{packet!r}\n{fate.text}"
 
 
 @given(any_cloud(), st.integers(0, 1 << 32))

@@ -15,6 +15,7 @@ from sdnctl.flows.fields import LAYER_4, Fact, Field
 from sdnctl.flows.oxm import VLAN_TAG, test
 from sdnctl.flows.packet import Packet
 from sdnctl.model.addresses import link_local
+from sdnctl.model.ip_group import VIRTUAL_MACS, VRRP, VRRP_GROUPS
 from tests.apps.clouds import PATCH, TUNNEL, Cloud, Guest, endpoint
 from tests.apps.packets import (
     ALL_NODES,
@@ -38,8 +39,9 @@ from tests.apps.packets import (
     v4,
     v6,
 )
+from tests.apps.promise import routed
 
-TCP, ICMP, SCTP, GRE, VRRP = 6, 1, 132, 47, 112
+TCP, ICMP, SCTP, GRE = 6, 1, 132, 47
 MLD = 143
 STRAY = 99
 """A port that is nobody's."""
@@ -65,14 +67,17 @@ class Traffic:
         numbers = [guest.number for guest in cloud.guests]
         pairs = [pair for guest in cloud.guests for pair in guest.pairs]
         self.macs = [*map(mac, numbers), *(pair.mac for pair in pairs), mac(0x99)]
-        self.special_macs = [BROADCAST, ALL_NODES_MAC, GROUP_MAC, 0x0180C200000E, 0, 0x00005E000101]
+        self.special_macs = [BROADCAST, ALL_NODES_MAC, GROUP_MAC, 0x0180C200000E, 0, *VIRTUAL_MACS.values()]
+        self.special_macs += [vip.virtual_mac for vip in cloud.vips if vip.virtual_mac is not None]
         self.ipv4 = [
             *map(v4, numbers),
             *(one for pair in pairs if pair.version == 4 for one in _edges(pair.address, pair.mask, 32)),
         ]
+        self.ipv4 += [vip.address for vip in cloud.vips if vip.version == 4]
         self.special_ipv4 = [0, 0xFFFFFFFF, 0x7F000001, GROUP, v4(0), v4(255), 0x08080808]
         self.ipv6 = [*map(v6, numbers), *(link_local(one) for one in self.macs)]
         self.ipv6 += [one for pair in pairs if pair.version == 6 for one in _edges(pair.address, pair.mask, 128)]
+        self.ipv6 += [vip.address for vip in cloud.vips if vip.version == 6]
         self.special_ipv6 = [0, 1, ALL_NODES, ALL_ROUTERS, v6(0x99), 0x20010DB9 << 96]
 
     def packets(self, count: int) -> Iterator[Packet]:
@@ -100,10 +105,8 @@ class Traffic:
         random = self.random
         theirs = random.choice(sorted(receiver.macs))
         kind = random.choice((NS, NA))
-        own6 = random.choice([one.address for one in sender.sources if one.version == 6 and one.mac == own] or [0])
-        their6 = random.choice((*receiver.addresses6, link_local(theirs)))
-        own4 = random.choice([one.address for one in sender.sources if one.version == 4 and one.mac == own] or [0])
-        their4 = random.choice(receiver.addresses4 or (0,))
+        own4, own6 = self._own(sender, 4, own), self._own(sender, 6, own)
+        their4, their6 = random.choice(self._known(receiver, 4) or [0]), random.choice(self._known(receiver, 6))
         ports = {one: random.choice(PORTS) for pair in _PORTS.values() for one in pair}
         return ports | {
             Field.IN_PORT: sender.number, Field.ETH_SRC: own, Field.ETH_DST: random.choice((theirs, theirs, BROADCAST)),
@@ -118,44 +121,61 @@ class Traffic:
         """Guests of the same network."""
         return [one for one in self.cloud.guests if one.net == guest.net]
 
+    def _own(self, guest: Guest, version: int, own: int) -> int:
+        """An address that the guest may send from the MAC `own`; 0 if there is none."""
+        found = {one.address for one in self.cloud.sources(guest) if (one.version, one.mac) == (version, own)}
+        return self.random.choice(sorted(found | routed(self.cloud, guest, own, version)) or [0])
+
+    def _known(self, guest: Guest, version: int) -> list[int]:
+        """Addresses by which it is known to others."""
+        shared = [vip.address for vip in self.cloud.shared(guest) if vip.version == version]
+        return [*(guest.addresses4 if version == 4 else guest.neighbour().ipv6), *shared]
+
+    def macs_of(self, guest: Guest) -> list[int]:
+        """What it may send from."""
+        virtual = {vip.virtual_mac or VIRTUAL_MACS[vip.version] + 1 for vip in self.cloud.shared(guest) if vip.vrrp}
+        return sorted(virtual | guest.macs)
+
     # --- what is right ------------------------------------------------------------------------------------------
 
     def _rightful(self, sender: Guest, receiver: Guest) -> Fields:
         """What `sender` may say to `receiver` or to everybody."""
         random = self.random
-        source = random.choice(sender.sources)
-        fields: Fields = {Field.ETH_SRC: source.mac, Field.ETH_DST: mac(receiver.number)}
-        if random.random() < 0.2:
-            fields[Field.ETH_DST] = random.choice(self.special_macs)
+        own = random.choice(self.macs_of(sender))
+        fields: Fields = {Field.ETH_SRC: own, Field.ETH_DST: mac(receiver.number)}
+        if random.random() < 0.3:
+            fields[Field.ETH_DST] = random.choice((BROADCAST, *self.special_macs))
         match random.randrange(10):
             case 0 | 1:
-                own = random.choice(sender.addresses4 or (0,))
-                fields |= {Field.ETH_TYPE: ARP, Field.ARP_OP: random.choice((1, 1, 2)), Field.ARP_SHA: source.mac}
-                fields |= {Field.ARP_SPA: own, Field.ARP_TPA: random.choice(receiver.addresses4 or (own,))}
+                spoken = self._own(sender, 4, own)
+                fields |= {Field.ETH_TYPE: ARP, Field.ARP_OP: random.choice((1, 1, 2)), Field.ARP_SHA: own}
+                fields |= {Field.ARP_SPA: spoken, Field.ARP_TPA: random.choice((*self._known(receiver, 4), spoken))}
                 fields[Field.ARP_THA] = random.choice((0, mac(receiver.number)))
             case 2:
-                fields |= {Field.ETH_TYPE: RARP, Field.ARP_OP: 3, Field.ARP_SHA: source.mac, Field.ARP_THA: source.mac}
+                fields |= {Field.ETH_TYPE: RARP, Field.ARP_OP: 3, Field.ARP_SHA: own, Field.ARP_THA: own}
             case 3 | 4:
-                fields |= self._neighbour_discovery(sender, receiver, source.mac)
+                fields |= self._neighbour_discovery(sender, receiver, own)
             case 5:
                 fields |= self._dhcp(sender)
             case _:
-                fields |= self._ip(sender, receiver)
+                fields |= self._ip(sender, receiver, own)
         return fields
 
-    def _ip(self, sender: Guest, receiver: Guest) -> Fields:
+    def _ip(self, sender: Guest, receiver: Guest, own: int) -> Fields:
         random = self.random
         fields: Fields = {Field.IP_TTL: random.choice((1, 64, 255)), Field.IP_DSCP: random.choice((0, 0, 46))}
-        if random.random() < 0.6 and sender.addresses4:
-            fields |= {Field.ETH_TYPE: IPV4, Field.IPV4_SRC: random.choice(sender.addresses4)}
-            fields[Field.IPV4_DST] = random.choice(receiver.addresses4 or (0xFFFFFFFF,))
+        source = self._own(sender, 4, own)
+        if random.random() < 0.6 and source:
+            fields |= {Field.ETH_TYPE: IPV4, Field.IPV4_SRC: source}
+            fields[Field.IPV4_DST] = random.choice(self._known(receiver, 4) or [0xFFFFFFFF])
             fields[Field.IP_PROTO] = random.choice((TCP, UDP, UDP, ICMP, SCTP, GRE, VRRP))
         else:
-            local = random.random() < 0.3
-            src = link_local(mac(sender.number)) if local else random.choice(sender.addresses6)
-            dst = link_local(mac(receiver.number)) if local else random.choice(receiver.addresses6)
-            fields |= {Field.ETH_TYPE: IPV6, Field.IPV6_SRC: src, Field.IPV6_DST: dst}
-            fields[Field.IP_PROTO] = random.choice((TCP, UDP, UDP, ICMP6, SCTP, GRE))
+            fields |= {Field.ETH_TYPE: IPV6, Field.IPV6_SRC: self._own(sender, 6, own)}
+            fields[Field.IPV6_DST] = random.choice(self._known(receiver, 6))
+            fields[Field.IP_PROTO] = random.choice((TCP, UDP, UDP, ICMP6, SCTP, GRE, VRRP))
+        if fields[Field.IP_PROTO] == VRRP and random.random() < 0.5:
+            version, field = (4, Field.IPV4_DST) if fields[Field.ETH_TYPE] == IPV4 else (6, Field.IPV6_DST)
+            fields[field] = VRRP_GROUPS[version]
         protocol = fields[Field.IP_PROTO]
         for one in _PORTS.get(protocol, ()):
             fields[one] = random.choice(PORTS)
@@ -173,16 +193,16 @@ class Traffic:
     def _neighbour_discovery(self, sender: Guest, receiver: Guest, own: int) -> Fields:
         random = self.random
         kind = random.choice((NS, NS, NS, NA, NA, RS, RA, REDIRECT, 130, 131, 132, MLD))
-        src = random.choice((*(one.address for one in sender.sources if one.version == 6), 0))
+        src = random.choice((self._own(sender, 6, own), self._own(sender, 6, own), 0))
         fields: Fields = {
             Field.ETH_TYPE: IPV6, Field.IPV6_SRC: src, Field.IPV6_DST: ALL_NODES, Field.IP_PROTO: ICMP6,
             Field.IP_TTL: 1 if kind in (130, 131, 132, MLD) else 255, Field.ICMP6_TYPE: kind, Field.ICMP6_CODE: 0,
         }  # fmt: skip
         if kind == NS:
-            target = random.choice((*receiver.addresses6, link_local(mac(receiver.number)), *sender.addresses6))
+            target = random.choice((*self._known(receiver, 6), self._own(sender, 6, own)))
             fields |= {Field.ND_TARGET: target, Field.ND_SLL: random.choice((own, own, 0))}
         elif kind == NA:
-            target = random.choice((*sender.addresses6, link_local(mac(sender.number))))
+            target = self._own(sender, 6, own)
             fields |= {Field.ND_TARGET: target, Field.ND_TLL: random.choice((own, own, 0))}
         return fields
 

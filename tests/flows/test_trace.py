@@ -48,16 +48,19 @@ from sdnctl.flows.packet import Packet
 from sdnctl.flows.simulate import Tables
 from sdnctl.flows.wire import add_message, encode, meter_add
 from tests.apps.lab import SHOW_FRAGMENTS
+from tests.support.broken import WAYS
 from tests.support.dummy_ovs import DummySwitch, RawConnection
-from tests.support.traces import Tracer, as_trace, carried
+from tests.support.traces import Trace, Tracer, as_trace, carried
 from tests.support.unixctl import Unixctl
 
 pytestmark = pytest.mark.switch
 
 BRIDGE = "anything"
 TABLES = 6
-FLOWS = 60
+FLOWS = 100
 PACKETS = 150
+SAMPLES = 40
+"""Programs that a broken interpreter is tried with."""
 MANY = 200
 """Steps that a trace takes very long to tell of."""
 MACS = (0x525400000001, 0x525400000002)
@@ -74,22 +77,37 @@ def _tracer() -> Iterator[Tracer]:
             yield Tracer(switch, control, BRIDGE)
 
 
+def _witnesses() -> Iterator[Flow]:
+    """What registers, mark and state are in the end shows in the flows that are hit then."""
+    for table, (target, mask) in enumerate(((Field.REG1, 15), (Field.REG0, 3), (Field.CT_MARK, 3)), TABLES):
+        for value in range(mask + 1):
+            yield Flow(table, 1, Match().field(target, value, mask), (Goto(table + 1),), 100 * table + value)
+    for number, state in enumerate(("-trk", "+est+trk", "+new+trk")):
+        yield Flow(TABLES + 3, 1, Match().ct_state(state), (Output(6),), 1 + number)
+
+
 class Program:
     """Random flows, and packets that have something to do with them."""
 
     def __init__(self, random: Random) -> None:
         self.random = random
-        self.priorities = iter(random.sample([one for one in range(100, 1000) if one % 300], FLOWS))
+        self.priorities = iter(random.sample([one for one in range(100, 10000) if one % 3000], 5000))
         """No two flows that could be hit at once have the same, or the switch may choose."""
         self.groups = tuple(
             GroupSpec(number, "all", tuple(self._bucket() for _ in range(random.randrange(3)))) for number in (1, 2)
         )
-        found = {}
-        for _ in range(FLOWS):
+        found = {encode(flow).key: flow for flow in (*self._rest(), *_witnesses())}
+        while len(found) < FLOWS:
             with contextlib.suppress(ValueError):
                 flow = self._flow()
                 found[encode(flow).key] = flow
         self.flows = tuple(found.values())
+
+    def _rest(self) -> Iterator[Flow]:
+        """What hits nothing else goes on, mostly."""
+        for table in range(TABLES):
+            if not table or self.random.random() < 0.7:
+                yield Flow(table, 1, Match(), (Goto(self.random.randrange(table + 1, TABLES + 1)),), 1 + table)
 
     def _bucket(self) -> tuple[Action, ...]:
         actions: tuple[Action, ...] = (Output(self.random.randrange(1, 7)),)
@@ -107,7 +125,7 @@ class Program:
         if random.random() < 0.3:
             match = random.choice((match.untagged, match.any_tag, lambda: match.vlan(5)))()
         if random.random() < 0.6:
-            match = random.choice((match.ipv4, match.ipv4, match.ipv6, match.arp))()
+            match = random.choice((match.ipv4, match.ipv4, match.ipv4, match.ipv6, match.arp))()
             if match.get(Field.ETH_TYPE).value == 0x0800 and random.random() < 0.6:
                 match = random.choice(
                     (
@@ -135,14 +153,14 @@ class Program:
             match = match if random.random() < 0.7 else match.field(Field.CONJ_ID, number)
             if match.get(Field.CONJ_ID) is None:
                 clause = Conjunction(number, random.randrange(1, 3), 2)
-                return Flow(table, 300 * (number + 1), match, (clause,), random.randrange(1, 1 << 32))
+                return Flow(table, 3000 * (number + 1), match, (clause,), random.randrange(1, 1 << 32))
         actions: list[Action] = []
         if random.random() < 0.1:
             actions.append(Meter(1))
-        for _ in range(random.choice((0, 1, 1, 2, 3, 4))):
+        for _ in range(random.choice((0, 1, 2, 2, 3, 4))):
             actions += self._action(table)
-        if table + 1 < TABLES and random.random() < 0.6:
-            actions.append(Goto(random.randrange(table + 1, TABLES)))
+        if random.random() < 0.7:
+            actions.append(Goto(random.randrange(table + 1, TABLES + 1)))
         return Flow(table, next(self.priorities), match, tuple(actions), random.randrange(1, 1 << 32))
 
     def _action(self, table: int) -> list[Action]:
@@ -162,12 +180,15 @@ class Program:
             [SetField(random.choice((Field.ETH_SRC, Field.ETH_DST)), random.choice(MACS))],
             [SetField(Field.IP_TTL, 7), SetField(Field.IPV4_DST, bits, 3)],
             [Move(LOW, HIGH), Move(Field.ETH_SRC, Field.ETH_DST)],
+            [Move(HIGH, LOW)],
             [Move(Field.IPV4_SRC, Field.REG3)],
             [Push(Field.REG1), Push(Field.ETH_SRC)],
+            [Push(LOW), Push(HIGH), Pop(LOW), Pop(HIGH)],
             [Pop(random.choice((Field.REG1, Field.ETH_DST, LOW)))],
             [PushVlan(), SetField(Field.VLAN_VID, VLAN_TAG | 5)],
             [PushVlan(0x88A8), SetField(Field.VLAN_VID, VLAN_TAG | 6), SetField(Field.VLAN_PCP, bits)],
             [PopVlan()],
+            [PushVlan(), PopVlan()],
             [DecTtl()],
             [Resubmit(again)],
             [Group(random.randrange(1, 3))],
@@ -187,37 +208,71 @@ class Program:
         fields[Field.CT_MARK] = random.randrange(4)
         if random.random() < 0.4:
             fields |= {Field.VLAN_VID: VLAN_TAG | random.choice((0, 5)), Field.VLAN_PCP: random.choice((0, 3))}
-        kind = random.choice((0x0800, 0x0800, 0x86DD, 0x0806))
+        kind = random.choice((0x0800, 0x0800, 0x0800, 0x86DD, 0x0806))
         fields[Field.ETH_TYPE] = kind
         if kind == 0x0800:
             protocol = random.choice((6, 17, 47))
             fields |= {Field.IP_TTL: 64, Field.IP_PROTO: protocol, Field.IPV4_SRC: 0x0A000000 + random.randrange(3)}
+            fields[Field.IPV4_DST] = 0x0A0000FF
             fields[Field.IP_FRAG] = random.choice((0, 0, 1, 3))
             if protocol == 6 and fields[Field.IP_FRAG] != 3:
                 fields[Field.TCP_DST] = random.choice((80, 81))
         return Packet.of(fields)
 
 
+class Loaded:
+    """A program on the switch and in the interpreter."""
+
+    def __init__(self, tracer: Tracer, seed: int) -> None:
+        self._tracer = tracer
+        self._program = program = Program(Random(seed))
+        tracer.switch.ofctl("del-flows", BRIDGE)
+        with RawConnection(tracer.switch.socket(BRIDGE)) as wire:
+            groups = b"".join(group_delete(one.id) + group_add(encode_group(one)) for one in program.groups)
+            assert not wire.ask(groups)
+            flows = [flow for flow in program.flows if not wire.ask(add_message(encode(flow)))]
+        assert len(flows) > FLOWS / 3
+        self.tables = Tables(flows, program.groups)
+
+    def traces(self) -> Iterator[tuple[Packet, int, Trace]]:
+        """Packets, what the tracker says of them, and what becomes of them on the switch."""
+        for _ in range(PACKETS):
+            packet = self._program.packet()
+            state = self._program.random.choice((NEW_FLAG, EST_FLAG))
+            outcome = self.tables.run(packet, carried(state))
+            if len(outcome.steps) <= MANY and not (outcome.error and outcome.tracked):
+                yield packet, state, self._tracer.trace(packet, state)
+
+    def difference(self, packet: Packet, state: int, traced: Trace) -> str:
+        """What the interpreter makes of it, and the switch, if that is not the same."""
+        outcome = self.tables.run(packet, carried(state))
+        if outcome.error:
+            return "" if "packet is dropped" in traced.text else f"{packet!r}\n{outcome.error}\n{traced.text}"
+        simulated = as_trace(outcome)
+        return "" if simulated == traced else f"{packet!r}\n{simulated.text}\n{traced.text}"
+
+
 @given(st.integers(0, 1 << 32))
 @settings(deadline=None, suppress_health_check=list(HealthCheck))
 def test_any_flows_do_what_the_switch_does(tracer: Tracer, seed: int) -> None:
-    program = Program(Random(seed))
-    tracer.switch.ofctl("del-flows", BRIDGE)
-    with RawConnection(tracer.switch.socket(BRIDGE)) as wire:
-        groups = b"".join(group_delete(one.id) + group_add(encode_group(one)) for one in program.groups)
-        assert not wire.ask(groups)
-        flows = [flow for flow in program.flows if not wire.ask(add_message(encode(flow)))]
-    assert len(flows) > FLOWS / 3
-    tables = Tables(flows, program.groups)
-    for _ in range(PACKETS):
-        packet = program.packet()
-        state = program.random.choice((NEW_FLAG, EST_FLAG))
-        outcome = tables.run(packet, carried(state))
-        if len(outcome.steps) > MANY or (outcome.error and outcome.tracked):
-            continue
-        traced = tracer.trace(packet, state)
-        simulated = as_trace(outcome)
-        if outcome.error:
-            assert "packet is dropped" in traced.text, f"{packet!r}\n{outcome.error}\n{traced.text}"
-        else:
-            assert simulated == traced, f"{packet!r}\n{simulated.text}\n{traced.text}"
+    program = Loaded(tracer, seed)
+    for traced in program.traces():
+        assert program.difference(*traced) == ""
+
+
+@pytest.fixture(scope="module", name="samples")
+def _samples(tracer: Tracer) -> list[tuple[Loaded, list[tuple[Packet, int, Trace]]]]:
+    programs = (Loaded(tracer, seed) for seed in range(SAMPLES))
+    return [(program, list(program.traces())) for program in programs]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_broken_interpreter_is_noticed(
+    samples: list[tuple[Loaded, list[tuple[Packet, int, Trace]]]], way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def differs() -> bool:
+        return any(program.difference(*traced) for program, traces in samples for traced in traces)
+
+    assert not differs()
+    WAYS[way](monkeypatch)
+    assert differs()

@@ -114,17 +114,17 @@ class Tracer:
                 r"^ *(\d+)\. (?:(?:.*, )?priority (\d+)(?:, cookie (0x[0-9a-f]+))?|No match\.)", text, re.MULTILINE
             )
         ]
-        resumed = {"": packet}
+        resumed = {"": [packet]}  # by recirculation; several packets may share one, and go on in turn
         sent: list[Copy] = []
         for head, actions in re.findall(
             r"(?:^recirc\((0x[0-9a-f]+)\)(?:.|\n)*?|)^Datapath actions: (.*)$", text, re.MULTILINE
         ):
-            if head in resumed:  # if not, it is left over from a pass that the switch gave up
-                sent += self._play(actions, resumed[head], resumed)
+            if resumed.get(head):  # if not, it is left over from a pass that the switch gave up
+                sent += self._play(actions, resumed[head].pop(0), resumed)
         punted = len(re.findall(r"^ *(?:CONTROLLER:|controller\(|>> .* decrement TTL exception)", text, re.MULTILINE))
         return Trace(tuple(sorted(hits)), tuple(sorted(sent)), punted, text)
 
-    def _play(self, actions: str, packet: Packet, resumed: dict[str, Packet]) -> Iterator[Copy]:
+    def _play(self, actions: str, packet: Packet, resumed: dict[str, list[Packet]]) -> Iterator[Copy]:
         """The copies that these datapath actions send; `resumed` gets what is taken up again later."""
         for action in _split(actions):
             name, _, inside = action.partition("(")
@@ -132,9 +132,9 @@ class Tracer:
             if action.isdecimal():
                 yield _copy(self._ofports[action], packet)
             elif name == "recirc":
-                resumed[inside] = packet
+                resumed.setdefault(inside, []).append(packet)
             elif name == "set":
-                packet = packet.changed(dict(_sets(inside)))
+                packet = packet.changed(dict(_sets(inside, packet)))
             elif name == "push_vlan":
                 said = dict(part.split("=") for part in inside.split(","))
                 tags = packet.inner
@@ -163,7 +163,7 @@ def _split(actions: str) -> Iterator[str]:
     yield actions[start:]
 
 
-def _sets(inside: str) -> Iterator[tuple[Field, int]]:
+def _sets(inside: str, packet: Packet) -> Iterator[tuple[Field, int]]:
     layer, _, parts = inside.partition("(")
     for part in parts.rstrip(")").split(","):
         name, _, value = part.partition("=")
@@ -175,7 +175,9 @@ def _sets(inside: str) -> Iterator[tuple[Field, int]]:
                 if _number(mask or "0xff") & bits == bits:
                     yield field, (_number(byte) & bits) // (bits & -bits)
         elif target is not None:
-            yield target, _number(value.partition("/")[0])
+            written, _, mask = value.partition("/")
+            kept = packet[target] & ~_number(mask) if mask else 0
+            yield target, _number(written) | kept
 
 
 def _number(text: str) -> int:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -31,7 +32,7 @@ from sdnctl.model.views import (
 )
 from sdnctl.sync.compile import compile_view
 from sdnctl.sync.tables import Tables
-from sdnctl.sync.units import Unit, UnitKind
+from sdnctl.sync.units import Unit, UnitKind, pack_prefix
 from sdnctl.sync.views import View
 from sdnctl.sync.world import World
 from tests.sync import clouds
@@ -79,7 +80,7 @@ events = st.one_of(
     st.tuples(
         st.just("network"),
         st.sampled_from(clouds.NETWORKS),
-        st.sampled_from(("up", "isolated", "shared", "down", "gone", *clouds.POLICIES)),
+        st.sampled_from(("up", "isolated", "shared", "down", "gone", "small", *clouds.POLICIES)),
     ),
     st.tuples(st.just("subnet"), st.sampled_from(clouds.NETWORKS), st.sampled_from(("on", "off", "gone"))),
     st.tuples(
@@ -705,6 +706,37 @@ def test_vrrp_makes_a_rule_for_members_only() -> None:
     assert isinstance(port, LocalPort)
     assert port.groups == (1,)
     assert world.view("id-h1", Unit(UnitKind.GROUP, "vip1")) is None
+
+
+@pytest.mark.parametrize("how", ({"groups": ()}, {"security": False}), ids=("no groups", "no port security"))
+def test_members_that_nothing_filters_are_heard_by_those_that_something_does(how: dict[str, Any]) -> None:
+    world, _ = clouds.shared_cloud()
+    world.put_port(clouds.port("p2", **{"groups": ("g1",)} | how))
+    port = world.view("id-h2", Unit(UnitKind.PORT, "p2"))
+    assert isinstance(port, LocalPort)
+    assert port.groups == ()
+    address = port.sources[0]
+    unit = Unit(UnitKind.MEMBER, "tunnelled", pack_prefix(address.version, address.address, address.mask))
+    member = world.view("id-h1", unit)
+    assert isinstance(member, Member)
+    assert {int(one.remote) for one in member.clauses} == {21}
+
+
+def test_a_client_that_holds_an_address_is_not_told_of() -> None:
+    """Where clients are kept apart; a service port that holds it is."""
+    world, _ = clouds.shared_cloud()
+    unit = Unit(UnitKind.IP_GROUP, "vip1")
+
+    def is_told() -> bool:
+        view = world.view("id-h2", unit)
+        assert isinstance(view, IpGroupView)
+        return view.is_told
+
+    assert is_told()
+    world.put_network(clouds.network("tunnelled", isolated=True))
+    assert not is_told()
+    world.put_port(clouds.port("p1", groups=("g1",), service=True))
+    assert is_told()
 
 
 @pytest.mark.proves("S7")
