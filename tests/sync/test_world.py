@@ -123,7 +123,8 @@ def happen(world: World, reports: clouds.Reports, event: tuple[object, ...], vie
         case "network", name, how:
             up, isolated, shared = how != "down", how == "isolated", how == "shared"
             policy = str(how) if how in clouds.POLICIES else None
-            world.put_network(clouds.network(str(name), up=up, isolated=isolated, shared=shared, policy=policy))
+            wish = clouds.network(str(name), up=up, isolated=isolated, shared=shared, policy=policy)
+            world.put_network(replace(wish, mtu=1400) if how == "small" else wish)
         case "subnet", name, "gone":
             world.remove_subnet(f"subnet-{name}")
         case "subnet", name, how:
