@@ -202,10 +202,12 @@ def owns_neighbour(cloud: Cloud, guest: Guest, filters: Filters, packet: Packet)
 
 
 def as_sent(guest: Guest | None, packet: Packet) -> Packet:
-    """What travels, and arrives: the packet itself, its tag off if it came in with one, and the sender's mark on."""
+    """What travels, and arrives: the packet itself, its tag off if it came in with one, and the sender's mark on.
+
+    IP that says not what it carries (protocol 0) is not marked.
+    """
     if guest is None:
         return packet.on_the_wire().changed({Field.VLAN_VID: 0, Field.VLAN_PCP: 0})
-    # Open vSwitch writes nothing into a header whose protocol is 0.
     is_marked = guest.qos.dscp is not None and packet[Field.ETH_TYPE] in (IPV4, IPV6) and packet[Field.IP_PROTO]
     return packet.on_the_wire().changed({Field.IP_DSCP: guest.qos.dscp or 0} if is_marked else {})
 
