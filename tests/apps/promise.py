@@ -478,9 +478,9 @@ def switched(cloud: Cloud, host: int, net: Net, packet: Packet, *, is_local: boo
         return everybody, is_local
     if owners and owners[0].host == host:
         return owners, False
-    if owners and not is_provider:
+    if owners:
         return [], is_local
-    # Nobody is known to have it, or it is somewhere in the provider's network. It may be behind an open port.
+    # Nobody is known to have it. It may be behind an open port, or somewhere in the provider's network.
     has_open = any(one.is_open for one in members)
     return [one for one in here if one.is_open], is_local and (is_provider or has_open)
 
