@@ -324,7 +324,7 @@ def shared_cloud() -> tuple[World, Reports]:
     """The busy cloud, with the tagged network on both hosts; addresses with virtual MACs in both."""
     world, reports = busy_cloud()
     world.put_port(port("p5", "tagged"))
-    reports.plug("h2", "tap65", "p5", 65)
+    reports.plug("h2", "tap3", "p5", 3)
     reports.tell(world, "h2")
     world.put_ip_group(ip_group("vip1", "p1", "p2", holder="p1", vrrp=True, virtual=True))
     world.put_ip_group(ip_group("vip2", "p5", of="tagged", holder="p5", vrrp=True, virtual=True))
@@ -332,8 +332,12 @@ def shared_cloud() -> tuple[World, Reports]:
 
 
 def isolated_cloud() -> tuple[World, Reports]:
-    """The shared cloud, with clients that are kept apart in two networks, and a service port in each, far and near."""
+    """The shared cloud, with clients that are kept apart in two networks, and a service port in each, far and near.
+
+    The tagged network has two chunks on the second host.
+    """
     world, reports = shared_cloud()
+    world.put_port(port("p4", "tagged"))
     for name, service in (("tunnelled", "p2"), ("tagged", "p3")):
         world.put_network(network(name, isolated=True))
         world.put_port(replace(world.ports[service], is_service_port=True))
