@@ -103,7 +103,7 @@ def of_apps(number: int) -> list[Flow]:
     )
     key = PortKey(number + (1 << 31))
     neighbour = Neighbour(key=key, network=NetworkKey(7), mac=mac, ipv4=(number,), ipv6=(local,))
-    station = Station(key=key, network=NetworkKey(7), mac=mac, ofport=None, peer=0x0A000001)
+    station = Station(key=key, network=NetworkKey(7), mac=mac, is_remote=True, peer=0x0A000001)
     return [*apps.port(port), *apps.neighbour(neighbour), *apps.station(station)]
 
 

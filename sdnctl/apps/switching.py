@@ -37,6 +37,7 @@ make no loop. Nor does a frame ever leave by the port it came in: Open vSwitch l
 
 A frame for a MAC that nobody is known to have can only be for a port whose MAC filter is off. Others do not get to
 see it, so no port can listen to what is meant for another one by waiting for frames whose receiver has just gone.
+On provider networks MACs on other hosts have a flow only if there is such a port; else they go the way of the unknown.
 """
 
 from __future__ import annotations
@@ -187,8 +188,9 @@ def station_flows(view: Station) -> Iterator[Flow]:
         actions = (Load(TO_PORT, view.key), _TO_OUTPUT)
         if view.filtering:
             actions = (Load(TO_PORT, view.key), *filter_actions(view.filtering, view.ofport), _TO_STATE)
-    elif view.peer is not None:
-        actions = (SetField(Field.TUN_DST, view.peer), _TO_UNDERLAY)
+    elif view.is_remote:
+        to_host = () if view.peer is None else (SetField(Field.TUN_DST, view.peer),)
+        actions = (*to_host, _TO_UNDERLAY)
     yield Flow(Table.SWITCHING, STATION, addressed, actions, cookie)
 
 

@@ -169,20 +169,20 @@ class Neighbour:
 class Station:
     """Where frames for one MAC of a network go.
 
-    Exactly one of `ofport` (here) and `peer` (another host) is set; with neither, several ports may use the MAC (an
-    allowed address pair) and frames for it are flooded.
+    To a local port (`ofport`) or to another host (`is_remote`); if neither, several ports may use the MAC (an allowed
+    address pair) and frames for it are flooded. On flat and vlan networks without open ports, remote MACs have no
+    Station: what is not local goes out by the provider bridge.
     """
 
     key: PortKey
     network: NetworkKey
     mac: int
-    ofport: Ofport | None
-    """Local port, or None when the MAC is on another host."""
-    peer: int | None
-    """IPv4 tunnel address of that other host. On flat and vlan networks remote MACs have no Station at all: what is not
-    local goes out by the provider bridge."""
+    ofport: Ofport | None = None
     filtering: Filtering = Filtering.NONE
     """Of a local port."""
+    is_remote: bool = False
+    peer: int | None = None
+    """IPv4 tunnel address of the other host, where frames for it go by the tunnel."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,23 +12,35 @@ wishes; so what was in flight is compared with what is there and never done twic
 from __future__ import annotations
 
 import random
-from typing import TYPE_CHECKING, Final, NoReturn
+from collections.abc import Callable
+from typing import Final, NoReturn, Protocol
 
 import ovs.poller
 
 from sdnctl import runtime
 from sdnctl.errors import HostGoneError
+from sdnctl.model.host import HostFacts
 from sdnctl.model.tls import Tls
 from sdnctl.ovsdb.idl import open_idl
-from sdnctl.ovsdb.keeper import NEVER, Keeper
+from sdnctl.ovsdb.keeper import NEVER, Keeper, Wishes
 from sdnctl.ovsdb.replica import Replica
 from sdnctl.ovsdb.session import Session, connect
 
-if TYPE_CHECKING:
-    from sdnctl.ovsdb.link import HostLink
-
 FIRST_BACKOFF_S: Final = 0.1
 LAST_BACKOFF_S: Final = 1.0
+
+
+class Link(Protocol):
+    """One host whose bridge is kept by a remote."""
+
+    wishes: Wishes
+    serial: Callable[[], str]
+
+    def report(self, facts: HostFacts | None, reason: str) -> None:
+        """Its facts, or why there are none."""
+
+    def expire(self, reason: str) -> None:
+        """Facts that there were are not known to hold any more."""
 
 
 class Remotes:
@@ -37,7 +49,7 @@ class Remotes:
     def __init__(self) -> None:
         self._remotes: dict[tuple[str, Tls | None], Remote] = {}
 
-    def attach(self, link: HostLink, target: str, tls: Tls | None) -> Remote:
+    def attach(self, link: Link, target: str, tls: Tls | None) -> Remote:
         """The remote at `target`, which from now on serves `link` too."""
         remote = self._remotes.get((target, tls))
         if remote is None:
@@ -45,7 +57,7 @@ class Remotes:
         remote.attach(link)
         return remote
 
-    def detach(self, link: HostLink, remote: Remote) -> None:
+    def detach(self, link: Link, remote: Remote) -> None:
         """Serve `link` no more; a remote that serves nobody ends."""
         remote.detach(link)
         if not remote.links:
@@ -59,8 +71,8 @@ class Remote:
     def __init__(self, target: str, tls: Tls | None) -> None:
         self.target = target
         self.tls = tls
-        self.links: list[HostLink] = []
-        self._keepers: dict[HostLink, Keeper] = {}
+        self.links: list[Link] = []
+        self._keepers: dict[Link, Keeper] = {}
         self._session: Session | None = None
         self._latch = runtime.Latch()
         self._task = runtime.spawn(self._run)
@@ -68,18 +80,18 @@ class Remote:
     def stop(self) -> None:
         self._task.stop()
 
-    def attach(self, link: HostLink) -> None:
+    def attach(self, link: Link) -> None:
         self.links.append(link)
         self._latch.wake()
         self.wake()
 
-    def detach(self, link: HostLink) -> None:
+    def detach(self, link: Link) -> None:
         self.links.remove(link)
         keeper = self._keepers.pop(link, None)
         if keeper is not None:
             keeper.close()
 
-    def keeper(self, link: HostLink) -> Keeper | None:
+    def keeper(self, link: Link) -> Keeper | None:
         """Who keeps the bridge of `link`; None while there is no connection."""
         return self._keepers.get(link)
 
@@ -134,7 +146,7 @@ class Remote:
             if due_at > runtime.monotonic():
                 _sleep(replica, due_at)
 
-    def _make_keeper(self, link: HostLink, replica: Replica) -> Keeper:
+    def _make_keeper(self, link: Link, replica: Replica) -> Keeper:
         keeper = self._keepers[link] = Keeper(replica, link.wishes, link.serial, link.report, self.wake)
         return keeper
 

@@ -4,7 +4,8 @@
     readings of the switches' counters  --->  DropBook.take()  --->  what came in addition, port by port
 
 A counter that is smaller than before began anew, and all it says is new. A reading that was asked for earlier than one
-that was taken already says nothing any more: two may be under way at once, for one port and for all of a host.
+that was taken already says nothing any more: two may be under way at once, for one port and for all of a host. That
+holds for counters that are gone as well; what else an older reading may know first, the next one says again.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ class DropBook:
     def __init__(self, whose: Callable[[str, Counted], str | None]) -> None:
         self._whose = whose
         self._last: dict[str, dict[Counted, _Reading]] = {}
+        self._gone: dict[str, int] = {}
+        """By host, the newest reading that lacked a counter which had been there."""
         self._sums: dict[str, Counter[tuple[Side, Reason]]] = {}
         self._orders = 0
 
@@ -56,10 +59,11 @@ class DropBook:
         for known in [one for one, reading in last.items() if reading.order < order and asked(one)]:
             if known not in counters:
                 del last[known]
+                self._gone[host_id] = max(order, self._gone.get(host_id, 0))
         found = []
         for counted, packets in counters.items():
             before = last.get(counted)
-            if before is not None and before.order > order:
+            if order < (before.order if before is not None else self._gone.get(host_id, 0)):
                 continue
             last[counted] = _Reading(order, packets)
             more = packets - before.packets if before is not None and packets >= before.packets else packets
@@ -79,3 +83,4 @@ class DropBook:
 
     def forget_host(self, host_id: str) -> None:
         self._last.pop(host_id, None)
+        self._gone.pop(host_id, None)

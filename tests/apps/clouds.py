@@ -306,15 +306,15 @@ class Cloud:
                 owners[vip.virtual_mac] = [by_number[vip.holder]]
         for address, guests in owners.items():
             first = guests[0]
-            station = Station(
-                key=PortKey(first.number), network=NetworkKey(net.key), mac=address, ofport=None, peer=None
-            )
+            station = Station(key=PortKey(first.number), network=NetworkKey(net.key), mac=address)
             if len(guests) > 1:
                 yield station
             elif first.host == host:
                 yield replace(station, ofport=Ofport(first.number), filtering=first.filtering)
             elif vxlan:
-                yield replace(station, peer=endpoint(first.host))
+                yield replace(station, is_remote=True, peer=endpoint(first.host))
+            elif any(guest.is_open for guest in members):
+                yield replace(station, is_remote=True)
 
     def _chunks(self, host: int, net: Net) -> Iterator[FloodChunk]:
         here = sorted(self.on(host, net), key=lambda one: one.number)

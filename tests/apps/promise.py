@@ -223,7 +223,7 @@ def owns_neighbour(cloud: Cloud, guest: Guest, filters: Filters, packet: Packet)
 def as_sent(guest: Guest | None, packet: Packet) -> Packet:
     """What travels, and arrives: the packet itself, its tag off if it came in with one, and the sender's mark on.
 
-    Open vSwitch writes nothing into an IP header whose protocol is 0.
+    IP that says not what it carries (protocol 0) is not marked.
     """
     if guest is None:
         return packet.on_the_wire().changed({Field.VLAN_VID: 0, Field.VLAN_PCP: 0})
@@ -509,9 +509,9 @@ def switched(cloud: Cloud, host: int, net: Net, packet: Packet, *, is_local: boo
         return everybody, is_local
     if owners and owners[0].host == host:
         return owners, False
-    if owners and not is_provider:
+    if owners:
         return [], is_local
-    # Nobody is known to have it, or it is somewhere in the provider's network. It may be behind an open port.
+    # Nobody is known to have it. It may be behind an open port, or somewhere in the provider's network.
     has_open = any(one.is_open for one in members)
     return [one for one in here if one.is_open], is_local and (is_provider or has_open)
 

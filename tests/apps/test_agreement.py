@@ -17,14 +17,17 @@ from hypothesis import strategies as st
 from sdnctl.flows.connections import EST_FLAG, INV_FLAG, NEW_FLAG, REL_FLAG, RPL_FLAG
 from sdnctl.flows.fields import Field
 from sdnctl.flows.flow import Flow
+from sdnctl.flows.packet import Packet
 from sdnctl.flows.simulate import Tables
 from sdnctl.flows.wire import add_message, encode, meter_add
 from tests.apps.clouds import PATCH, TUNNEL, Cloud, flows_of, meters_of
 from tests.apps.lab import SHOW_FRAGMENTS
 from tests.apps.strategies import any_cloud
+from tests.apps.test_mutations import CLOUD
 from tests.apps.traffic import Traffic
+from tests.support.broken import WAYS
 from tests.support.dummy_ovs import DummySwitch, RawConnection
-from tests.support.traces import Tracer, as_trace, carried
+from tests.support.traces import Trace, Tracer, as_trace, carried
 from tests.support.unixctl import Unixctl
 
 pytestmark = pytest.mark.switch
@@ -34,6 +37,17 @@ PACKETS = 400
 """For each cloud; half of them have been seen by the tracker before."""
 STATES = (NEW_FLAG, NEW_FLAG, EST_FLAG, EST_FLAG | RPL_FLAG, REL_FLAG | NEW_FLAG, REL_FLAG | RPL_FLAG, INV_FLAG)
 MARKS = (0, 0, 1, 2, 3, 3)
+ROUNDS = 12
+"""So many times `PACKETS` show all that our flows do."""
+UNUSED = {
+    "set_field ignores its mask",
+    "a move begins at bit 0",
+    "the stack is a queue",
+    "a tag is popped with the one behind it",
+    "buckets see each other's changes",
+    "what is tracked stays so",
+}
+"""Ways to break what none of our flows does; `tests/flows/test_trace.py` tries them."""
 
 
 @pytest.fixture(scope="module", name="tracer")
@@ -58,6 +72,14 @@ def load(switch: DummySwitch, cloud: Cloud, host: int) -> list[Flow]:
     return flows
 
 
+def traces(tracer: Tracer, cloud: Cloud, host: int, random: Random) -> Iterator[tuple[Packet, int, Trace]]:
+    """Packets for a host of the cloud, what the tracker says of them, and what becomes of them on the switch."""
+    for packet in Traffic(cloud, host, random).packets(PACKETS):
+        state = random.choice(STATES)
+        sent = packet.changed({Field.CT_MARK: random.choice(MARKS)})
+        yield sent, state, tracer.trace(sent, state)
+
+
 @pytest.mark.limit(600)
 @given(any_cloud(), st.integers(0, 1 << 32))
 @settings(deadline=None, suppress_health_check=list(HealthCheck))
@@ -65,9 +87,27 @@ def test_interpreter_agrees_with_the_switch(tracer: Tracer, cloud: Cloud, seed: 
     random = Random(seed)
     host = random.choice([guest.host for guest in cloud.guests] or cloud.hosts)
     tables = Tables(load(tracer.switch, cloud, host))
-    for packet in Traffic(cloud, host, random).packets(PACKETS):
-        state = random.choice(STATES)
-        sent = packet.changed({Field.CT_MARK: random.choice(MARKS)})
-        traced = tracer.trace(sent, state)
-        simulated = as_trace(tables.run(sent, carried(state)))
-        assert simulated == traced, f"{sent!r}\n{simulated.text}\n{traced.text}"
+    for packet, state, traced in traces(tracer, cloud, host, random):
+        simulated = as_trace(tables.run(packet, carried(state)))
+        assert simulated == traced, f"{packet!r}\n{simulated.text}\n{traced.text}"
+
+
+@pytest.fixture(scope="module", name="seen")
+def _seen(tracer: Tracer) -> tuple[Tables, list[tuple[Packet, int, Trace]]]:
+    tables = Tables(load(tracer.switch, CLOUD, 1))
+    random = Random(1)
+    return tables, [one for _ in range(ROUNDS) for one in traces(tracer, CLOUD, 1, random)]
+
+
+@pytest.mark.parametrize("way", [way for way in WAYS if way not in UNUSED])
+def test_a_broken_interpreter_is_noticed(
+    seen: tuple[Tables, list[tuple[Packet, int, Trace]]], way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tables, traced = seen
+
+    def differs() -> bool:
+        return any(as_trace(tables.run(packet, carried(state))) != trace for packet, state, trace in traced)
+
+    assert not differs()
+    WAYS[way](monkeypatch)
+    assert differs()

@@ -156,9 +156,10 @@ def test_switching_of_a_tunnelled_network(golden: Golden) -> None:
     flows = [*switching.network_flows(VXLAN)]
     flows += switching.chunk_flows(FloodChunk(network=NetworkKey(1), number=0, ofports=(Ofport(1), Ofport(2))))
     flows += switching.chunk_flows(FloodChunk(network=NetworkKey(1), number=2, ofports=(Ofport(130),)))
-    for number, ofport, peer in ((1, Ofport(1), None), (6, None, endpoint(2)), (9, None, None)):
-        station = Station(key=PortKey(number), network=NetworkKey(1), mac=mac(number), ofport=ofport, peer=peer)
-        flows += switching.station_flows(station)
+    here = Station(key=PortKey(1), network=NetworkKey(1), mac=mac(1), ofport=Ofport(1))
+    there = Station(key=PortKey(6), network=NetworkKey(1), mac=mac(6), is_remote=True, peer=endpoint(2))
+    shared = Station(key=PortKey(9), network=NetworkKey(1), mac=mac(9))
+    flows += (flow for one in (here, there, shared) for flow in switching.station_flows(one))
     golden.check("switching/vxlan", flows)
 
 
@@ -167,11 +168,13 @@ def test_switching_of_a_tagged_network(golden: Golden) -> None:
 
 
 def test_switching_of_a_flat_network_with_an_open_port(golden: Golden) -> None:
-    """Unknown MACs are flooded, but only the port whose security is off gets a copy."""
+    """The port whose security is off gets a copy of what is for an unknown MAC, none of what is for one elsewhere."""
     chunk = FloodChunk(
         network=NetworkKey(3), number=0, ofports=(Ofport(21), Ofport(22), Ofport(23)), open_ofports=(Ofport(22),)
     )
-    golden.check("switching/flat_open", [*switching.network_flows(FLAT), *switching.chunk_flows(chunk)])
+    there = Station(key=PortKey(24), network=NetworkKey(3), mac=mac(24), is_remote=True)
+    flows = [*switching.network_flows(FLAT), *switching.chunk_flows(chunk), *switching.station_flows(there)]
+    golden.check("switching/flat_open", flows)
 
 
 def test_isolation(golden: Golden) -> None:
@@ -245,9 +248,7 @@ def test_security_groups_of_a_port(golden: Golden) -> None:
     port = replace(VM, filtering=Filtering.STATEFUL, groups=(GroupKey(1), GroupKey(2)))
     flows = [*classify.port_flows(port), *security_groups.port_flows(port)]
     flows += switching.station_flows(
-        Station(
-            key=PortKey(1), network=NetworkKey(1), mac=mac(1), ofport=Ofport(1), peer=None, filtering=Filtering.STATEFUL
-        )
+        Station(key=PortKey(1), network=NetworkKey(1), mac=mac(1), ofport=Ofport(1), filtering=Filtering.STATEFUL)
     )
     filtered = (
         Filtered(Ofport(1), PortKey(1), Filtering.STATEFUL),

@@ -56,7 +56,8 @@ def journeys(cloud: Cloud, seed: int) -> Iterator[tuple[int, Guest | None, Packe
     simulated = Simulated.of(cloud)
     for host in sorted({one.host for one in cloud.guests}):
         guests = {one.number: one for one in cloud.on(host)}
-        for packet in Traffic(cloud, host, random).packets(PACKETS // len(cloud.hosts)):
+        traffic = Traffic(cloud, host, random)
+        for packet in (*traffic.packets(PACKETS // len(cloud.hosts)), *traffic.about_shared()):
             yield host, guests.get(packet[Field.IN_PORT]), packet, simulated.bring(host, packet)
 
 

@@ -16,7 +16,7 @@ from sdnctl.flows.oxm import VLAN_TAG, test
 from sdnctl.flows.packet import Packet
 from sdnctl.model.addresses import link_local
 from sdnctl.model.ip_group import VIRTUAL_MACS, VRRP, VRRP_GROUPS
-from tests.apps.clouds import PATCH, TUNNEL, Cloud, Guest, endpoint
+from tests.apps.clouds import PATCH, TUNNEL, Cloud, Guest, Vip, endpoint
 from tests.apps.packets import (
     ALL_NODES,
     ALL_NODES_MAC,
@@ -99,6 +99,25 @@ class Traffic:
         for _ in range(count):
             fields = self._rightful(sender, self.random.choice(self._beside(sender)))
             yield Packet.of(possible({Field.IN_PORT: sender.number, **fields}))
+
+    def about_shared(self) -> Iterator[Packet]:
+        """Every guest here asks all for each shared address of its network, and announces that it has it."""
+        for sender in self.cloud.on(self.host):
+            for vip in self.cloud.vips:
+                for own in self.macs_of(sender) if vip.net == sender.net else ():
+                    yield from self._asked_and_announced(sender, own, vip)
+
+    def _asked_and_announced(self, sender: Guest, own: int, vip: Vip) -> Iterator[Packet]:
+        said: Fields = {Field.IN_PORT: sender.number, Field.ETH_SRC: own, Field.ETH_DST: BROADCAST}
+        if vip.version == 4:
+            said |= {Field.ETH_TYPE: ARP, Field.ARP_OP: 1, Field.ARP_SHA: own, Field.ARP_TPA: vip.address}
+            yield Packet.of(possible(said | {Field.ARP_SPA: self._own(sender, 4, own)}))
+            yield Packet.of(possible(said | {Field.ARP_SPA: vip.address}))
+            return
+        said |= {Field.ETH_TYPE: IPV6, Field.IPV6_SRC: self._own(sender, 6, own), Field.IPV6_DST: ALL_NODES}
+        said |= {Field.IP_PROTO: ICMP6, Field.IP_TTL: 255, Field.ICMP6_CODE: 0, Field.ND_TARGET: vip.address}
+        yield Packet.of(possible(said | {Field.ICMP6_TYPE: NS, Field.ND_SLL: own}))
+        yield Packet.of(possible(said | {Field.ICMP6_TYPE: NA, Field.ND_TLL: own}))
 
     def everything(self, sender: Guest, receiver: Guest, own: int, kind: int | None = None) -> Fields:
         """Rightful values of the MAC `own` for all fields at once, of which a packet has what goes with its types.

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.net.support import Ears, add_guest, datagram, flow_texts
+from tests.net.support import Ears, add_guest, datagram, flow_texts, settle
 from topologies import Guest, Host, Lab, Vm, frames
 from topologies.controller import Controller, Json
 
@@ -150,6 +150,25 @@ def test_what_arrives_is_what_was_promised(cloud: Cloud) -> None:
     assert not wrong
     copies_of_each = 2 * len(GROUPS)  # of a broadcast and of two multicasts two, and one of each unicast
     assert sum(len(names) for names in expected.values()) == len(cloud.all) * copies_of_each
+
+
+@pytest.mark.proves("S22")
+@pytest.mark.parametrize("network", ("va", "la", "fa"))
+def test_an_open_port_hears_nothing_that_is_for_others(cloud: Cloud, network: str) -> None:
+    """Behind it there may be any MAC, so it gets what nobody is known to have; never what is for a port elsewhere."""
+    near, free, far = cloud.guests[network]
+    assert near.host is free.host is not far.host
+    cloud.controller.update("port", free.iface_id, port_security_enabled=False, security_groups=[])
+    settle(cloud.controller.lab)
+    with Ears((near, free, far)) as ears:
+        for sender, receiver in ((near, far), (far, near)):
+            theirs, nobodys = frames.marker(), frames.marker()
+            sender.send(datagram(sender, receiver.mac, theirs), datagram(sender, GROUPS["unknown"], nobodys))
+            ears.fence(sender, free, receiver)
+            heard = ears.heard(theirs, nobodys)
+            assert heard == {theirs: {receiver.name: 1}, nobodys: {free.name: 1}}
+    cloud.controller.update("port", free.iface_id, port_security_enabled=True)
+    settle(cloud.controller.lab)
 
 
 @pytest.mark.proves("S32", "S76")

@@ -225,6 +225,24 @@ ports = st.builds(
     filters=st.builds(Filters, st.booleans(), st.booleans(), st.booleans()),
     service=st.booleans(),
 )
+changes_of_ports = st.sampled_from(
+    (
+        {"port_security_enabled": False},
+        {"port_security_enabled": True},
+        {"security_filters": Filters(mac=False)},
+        {"security_filters": ALL},
+        {"admin_state_up": False},
+        {"admin_state_up": True},
+        {"is_service_port": True},
+        {"security_groups": ()},
+        {"security_groups": ("g1", "g2")},
+        {"qos_policy_id": "slow"},
+        {"qos_policy_id": None},
+        {"device_owner": "network:router"},
+        {"allowed_address_pairs": (AddressPair(SHARED_MAC, IPNetwork("10.0.1.200/32")),)},
+    )
+)
+"""One attribute and its new value: what people change, and what shows which units hang on it alone."""
 
 
 @dataclass
@@ -303,7 +321,24 @@ def busy_cloud() -> tuple[World, Reports]:
 
 
 def shared_cloud() -> tuple[World, Reports]:
-    """The busy cloud, where two ports share an address and a virtual MAC."""
+    """The busy cloud, with the tagged network on both hosts; addresses with virtual MACs in both."""
     world, reports = busy_cloud()
+    world.put_port(port("p5", "tagged"))
+    reports.plug("h2", "tap3", "p5", 3)
+    reports.tell(world, "h2")
     world.put_ip_group(ip_group("vip1", "p1", "p2", holder="p1", vrrp=True, virtual=True))
+    world.put_ip_group(ip_group("vip2", "p5", of="tagged", holder="p5", vrrp=True, virtual=True))
+    return world, reports
+
+
+def isolated_cloud() -> tuple[World, Reports]:
+    """The shared cloud, with clients that are kept apart in two networks, and a service port in each, far and near.
+
+    The tagged network has two chunks on the second host.
+    """
+    world, reports = shared_cloud()
+    world.put_port(port("p4", "tagged"))
+    for name, service in (("tunnelled", "p2"), ("tagged", "p3")):
+        world.put_network(network(name, isolated=True))
+        world.put_port(replace(world.ports[service], is_service_port=True))
     return world, reports

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sdnctl.apps.statistics import Counted
@@ -97,3 +97,29 @@ def test_sum_of_growths_is_what_was_dropped(history: list[tuple[str, int, bool]]
     dropped = sum(more for _, more, _ in history)
     assert told == dropped
     assert sum(packets for _, _, packets in book.of("a")) == dropped
+
+
+happenings = st.sampled_from(("drops", "drops", "goes", "asks for all", "asks for one", "reads", "reads the last"))
+
+
+@given(st.lists(happenings, max_size=25))
+@settings(max_examples=500)
+def test_nothing_is_counted_twice(history: list[str]) -> None:
+    """However readings of all and of one overtake each other, and whenever a counter goes and comes back."""
+    book = DropBook(whose)
+    now, life, told = 0, 0, 0
+    shown: dict[int, int] = {}
+    under_way: list[tuple[int, dict[Counted, int], tuple[Counted, ...]]] = []
+    for what in history:
+        if what == "drops":
+            now += 1
+        elif what == "goes":
+            now, life = 0, life + 1
+        elif what.startswith("asks"):
+            shown[life] = now
+            scope = (FIVE, SIX) if what == "asks for all" else (FIVE,)
+            under_way.append((book.begin(), {FIVE: now} if now else {}, scope))
+        elif under_way:
+            order, counters, scope = under_way.pop(-1 if what == "reads the last" else 0)
+            told += sum(one.packets for one in book.take("h1", order, counters, scope.__contains__))
+    assert told <= sum(shown.values())

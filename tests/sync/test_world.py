@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -37,10 +38,12 @@ from sdnctl.sync.world import World
 from tests.sync import clouds
 
 Views = dict[Unit, View]
+Start = tuple[World, clouds.Reports]
 
 
 def full(world: World, host_id: str) -> Views:
     """Every view of a host, computed from scratch."""
+    world.cloud.leases.clear()
     views = ((unit, world.view(host_id, unit)) for unit in world.units(host_id))
     return {unit: view for unit, view in views if view is not None}
 
@@ -62,6 +65,7 @@ def bound_at(world: World, port_id: str) -> tuple[str, str] | None:
 
 events = st.one_of(
     st.tuples(st.just("put_port"), clouds.ports),
+    st.tuples(st.just("change_port"), st.sampled_from(clouds.PORTS), clouds.changes_of_ports),
     st.tuples(st.just("remove_port"), st.sampled_from(clouds.PORTS)),
     st.tuples(
         st.just("plug"),
@@ -76,7 +80,7 @@ events = st.one_of(
     st.tuples(
         st.just("network"),
         st.sampled_from(clouds.NETWORKS),
-        st.sampled_from(("up", "isolated", "shared", "down", "gone", *clouds.POLICIES)),
+        st.sampled_from(("up", "isolated", "shared", "down", "gone", "small", *clouds.POLICIES)),
     ),
     st.tuples(st.just("subnet"), st.sampled_from(clouds.NETWORKS), st.sampled_from(("on", "off", "gone"))),
     st.tuples(
@@ -98,6 +102,9 @@ def happen(world: World, reports: clouds.Reports, event: tuple[object, ...], vie
     match event:
         case "put_port", port:
             world.put_port(port)  # type: ignore[arg-type]
+        case "change_port", name, change:
+            if name in world.ports:
+                world.put_port(replace(world.ports[str(name)], **change))  # type: ignore[arg-type]
         case "remove_port", name:
             world.remove_port(str(name))
         case "plug", host, interface, port_id, ofport, right_mac:
@@ -116,7 +123,8 @@ def happen(world: World, reports: clouds.Reports, event: tuple[object, ...], vie
         case "network", name, how:
             up, isolated, shared = how != "down", how == "isolated", how == "shared"
             policy = str(how) if how in clouds.POLICIES else None
-            world.put_network(clouds.network(str(name), up=up, isolated=isolated, shared=shared, policy=policy))
+            wish = clouds.network(str(name), up=up, isolated=isolated, shared=shared, policy=policy)
+            world.put_network(replace(wish, mtu=1400) if how == "small" else wish)
         case "subnet", name, "gone":
             world.remove_subnet(f"subnet-{name}")
         case "subnet", name, how:
@@ -154,11 +162,11 @@ def happen(world: World, reports: clouds.Reports, event: tuple[object, ...], vie
             raise AssertionError(event)
 
 
-@given(st.lists(events, max_size=12))
+@given(st.sampled_from((clouds.shared_cloud, clouds.isolated_cloud)), st.lists(events, max_size=12))
 @settings(max_examples=600, deadline=None)
-def test_incremental_equals_full(history: list[tuple[object, ...]]) -> None:
+def test_incremental_equals_full(start: Callable[[], Start], history: list[tuple[object, ...]]) -> None:
     """Following dirty units, at any moments in between, ends where computing everything ends."""
-    world, reports = clouds.shared_cloud()
+    world, reports = start()
     views: dict[str, Views] = {name: {} for name in clouds.HOSTS}
     for name in clouds.HOSTS:
         follow(world, f"id-{name}", views[name])
@@ -167,7 +175,11 @@ def test_incremental_equals_full(history: list[tuple[object, ...]]) -> None:
     for name in clouds.HOSTS:
         if f"id-{name}" in world.hosts:
             follow(world, f"id-{name}", views[name])
+    leases = {port_id: world.lease(port_id) for port_id in world.ports}
+    for name in clouds.HOSTS:
+        if f"id-{name}" in world.hosts:
             assert views[name] == full(world, f"id-{name}")
+    assert leases == {port_id: world.lease(port_id) for port_id in world.ports}
 
 
 @given(st.lists(events, max_size=40), st.randoms(use_true_random=False))
