@@ -45,7 +45,7 @@ from sdnctl.model.views import Filtering, Source
 from tests.apps import promise
 from tests.apps.clouds import PATCH, TUNNEL, Cloud, Guest, endpoint
 from tests.apps.mutations import Mutation
-from tests.apps.packets import ARP, BROADCAST, ICMP6, IPV4, IPV6, NA, NS, RARP, mac
+from tests.apps.packets import ALL_NODES, ARP, BROADCAST, ICMP6, IPV4, IPV6, NA, NS, RARP, mac
 from tests.apps.regions import STRAY, Difference, Regions
 from tests.apps.simulated import Fate, Simulated
 from tests.apps.traffic import Traffic, possible
@@ -346,7 +346,7 @@ class Probes:
         self._random = Random(seed)
         matrix = list(self._matrix())
         found: list[Probe | Conversation] = [*matrix, *self._conversations(matrix)]
-        found += (*self._traffic(count), *self._impersonations(), *self._aimed())
+        found += (*self._traffic(count), *self._impersonations(), *self._aimed(), *self._detections())
         self.probes: list[Probe | Conversation] = []
         self.regions = {
             name: Regions(cloud, int(name), tuple(one.flows)) for name, one in self.simulated.by_host.items()
@@ -400,6 +400,17 @@ class Probes:
                             made = _packet(fields | {Field.IN_PORT: other.number, Field.ETH_TYPE: kind})
                             if made is not None:
                                 yield Probe(host, made)
+
+    def _detections(self) -> Iterator[Probe]:
+        """Every guest asks whether somebody else has an address of its own; also as if through a router."""
+        for guest in self.cloud.guests:
+            for source in self.cloud.sources(guest):
+                if source.version == 6:
+                    asks = {Field.ETH_TYPE: IPV6, Field.IPV6_DST: ALL_NODES, Field.IP_PROTO: ICMP6}
+                    asks |= {Field.ICMP6_TYPE: NS, Field.ICMP6_CODE: 0, Field.ND_TARGET: source.address}
+                    frame = {Field.IN_PORT: guest.number, Field.ETH_SRC: source.mac, Field.ETH_DST: BROADCAST}
+                    for hops in (255, 64):
+                        yield Probe(guest.host, Packet.of(frame | asks | {Field.IP_TTL: hops}))
 
     def _claims(self, traffic: Traffic, host: int, guest: Guest, victim: Guest, own: int) -> Iterator[Probe]:
         """One who is himself by MAC, and somebody else by what he says."""
