@@ -56,7 +56,7 @@ def assert_same(cloud: Cloud) -> None:
 
 
 def told(cloud: Cloud) -> Cloud:
-    """The cloud without what objects cannot say: a group is stateful for all it is of, an address group is one for all."""
+    """The cloud as objects can say it: a group is stateful for all its ports, an address group is one for all."""
     listed = {one for policy in cloud.policies for one in policy.addresses}
     policies = []
     for policy in cloud.policies:
