@@ -172,7 +172,7 @@ class Space:
                 if mac not in self._macs:
                     self._macs.add(mac)
                     return mac
-            self._free_macs = self._draw_macs(min(ranges.MOST_GUESSES, max(2, wanted)))
+            self._free_macs = self._draw_macs(min(ranges.MOST_GUESSES, max(ranges.GUESSES, wanted)))
         raise ConflictError(
             f"mac_address: no free one found under {self._write.settings.mac_oui} in network {self.network_id}; "
             "give one, or configure another prefix.",

@@ -305,7 +305,7 @@ class Cloud:
             if vip.net == net and vip.virtual_mac is not None and vip.holder is not None:
                 owners[vip.virtual_mac] = [by_number[vip.holder]]
         for address, guests in owners.items():
-            first = guests[0]
+            first = min(guests, key=lambda one: one.number)
             station = Station(key=PortKey(first.number), network=NetworkKey(net.key), mac=address)
             if len(guests) > 1:
                 yield station

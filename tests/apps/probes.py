@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from random import Random
 
 from sdnctl.apps import meters, port_security, statistics
@@ -351,6 +351,7 @@ class Probes:
         self.regions = {
             name: Regions(cloud, int(name), tuple(one.flows)) for name, one in self.simulated.by_host.items()
         }
+        self._without_rules = {host: frozenset(one.flows) for host, one in self.bare.by_host.items()}
         self._ways: list[int] = []
         """For each probe, which flows it meets."""
         self._by_flow: dict[tuple[str, Flow], dict[int, None]] = {}
@@ -559,20 +560,24 @@ class Probes:
         for number in self._concerned(mutation, broken[0].by_host[mutation.host]):
             if wrong := self.probes[number].wrong(*broken):
                 return True, wrong
-        parts = self._visible(mutation)
-        for probe in self._witnesses(int(mutation.host), list(islice(parts, MOST_WITNESSES))):
+        regions, parts = self.regions[mutation.host], self._visible(mutation)
+        first = list(islice(parts, MOST_WITNESSES))
+        for probe in self._witnesses(int(mutation.host), first):
             if wrong := probe.wrong(*broken):
                 return True, wrong
-        if self.proves(mutation):
+        if not any(map(regions.can_come, chain(first, parts))):
             return False, HARMLESS
-        if mutation.flow.table in ENDS or not self.proves(mutation, with_reasons=False):
+        if mutation.flow.table in ENDS or self._is_visible(mutation, with_reasons=False):
             return False, ""
         return False, DROPPED
 
-    def proves(self, mutation: Mutation, *, with_reasons: bool = True) -> bool:
+    def proves(self, mutation: Mutation) -> bool:
         """Whether it is proved that no packet is treated otherwise by the broken flow."""
-        regions = self.regions[mutation.host]
-        return not any(map(regions.can_come, self._visible(mutation, with_reasons=with_reasons)))
+        return not self._is_visible(mutation)
+
+    def _is_visible(self, mutation: Mutation, *, with_reasons: bool = True) -> bool:
+        can_come = self.regions[mutation.host].can_come
+        return any(map(can_come, self._visible(mutation, with_reasons=with_reasons)))
 
     def _visible(self, mutation: Mutation, *, with_reasons: bool = True) -> Iterator[Difference]:
         """Packets for whom it may make a difference; first some of each kind."""
@@ -590,11 +595,10 @@ class Probes:
         """The cloud with the broken flow, and the one without rules."""
         host, flow = mutation.host, mutation.flow
         also = () if mutation.broken is None else (mutation.broken,)
-        found = []
-        for whole in (self.simulated, self.bare):
-            tables = whole.by_host[host]
-            found.append(whole.with_tables(host, tables.changed((flow,), also)) if flow in set(tables.flows) else whole)
-        return found[0], found[1]
+        simulated, bare = (
+            one.with_tables(host, one.by_host[host].changed((flow,), also)) for one in (self.simulated, self.bare)
+        )
+        return simulated, bare if flow in self._without_rules[host] else self.bare
 
     def _concerned(self, mutation: Mutation, tables: Tables) -> Iterator[int]:
         """Probes that meet another flow now, or the same one with other actions: one of each way, the last ones first.
