@@ -12,7 +12,7 @@
     prio 860  to a DHCP client, or from a DHCPv6 server             drop DHCP_SERVER
     prio 840  from 0.0.0.0, a DHCP client's broadcast               RESPONDERS
     prio 840  from ::, ICMPv6                                       ND_SECURITY
-    prio 820  from 0.0.0.0, ::, loopback, a group, broadcast        drop FOREIGN_IPV4, FOREIGN_IPV6
+    prio 820  from 0.0.0.0, loopback, a group, broadcast            drop FOREIGN_IPV4, FOREIGN_IPV6
     prio 200  ARP with sender MAC and address of the port           RESPONDERS
     prio 200  ARP probe (sender 0.0.0.0), RARP, of a MAC of the port   RESPONDERS
     prio 200  IPv4 from an address of the port                      RESPONDERS
@@ -122,7 +122,8 @@ NEVER_IPV4: Final = (
     (IPV4_MASK, IPV4_MASK),
 )
 """0.0.0.0, loopback, groups, broadcast: an allowed pair of 0.0.0.0/0 does not mean these."""
-NEVER_IPV6: Final = ((0, IPV6_MASK), (1, IPV6_MASK), (0xFF << 120, 0xFF << 120))
+NEVER_IPV6: Final = ((1, IPV6_MASK), (0xFF << 120, 0xFF << 120))
+"""Loopback, groups. ND_SECURITY lets nothing pass from :: but what begins with it."""
 
 _TO_SOURCE: Final = (Goto(Table.SOURCE_SECURITY),)
 _TO_ND: Final = (Goto(Table.ND_SECURITY),)

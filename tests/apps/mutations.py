@@ -7,6 +7,7 @@ What would not be a flow at all (`Flow` refuses it, as the switch would) is no m
 from __future__ import annotations
 
 import contextlib
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -18,7 +19,9 @@ from sdnctl.flows.action import (
     Controller,
     Ct,
     Goto,
+    Learn,
     Load,
+    Meter,
     Move,
     Output,
     OutputInPort,
@@ -31,12 +34,14 @@ from sdnctl.flows.fields import Fact, Field
 from sdnctl.flows.flow import Flow
 from sdnctl.flows.match import Match, match_of
 from sdnctl.flows.oxm import Test, test
-from sdnctl.flows.pipeline import ENDS, Reason, Table, read_cookie
+from sdnctl.flows.pipeline import ENDS, REASON_BIT, Reason, Table, read_cookie
 from sdnctl.flows.registers import SLOTS
 from tests.apps.clouds import PATCH, TUNNEL
 from tests.apps.packets import mac
 
 FIRST_OF_ALL = 60000
+LONGEST = 160
+"""So much of a flow's text says which it is."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,8 @@ class Mutation:
     broken: Flow | None
 
     def __str__(self) -> str:
-        return f"{self.what}: {self.flow.text(names=True)}"
+        text = re.sub(r"cookie=\w+, ", "", self.flow.text(names=True))
+        return f"{self.host} {self.what}: {text if len(text) <= LONGEST else text[:LONGEST] + '...'}"
 
 
 def overlaps(one: Match, other: Match) -> bool:
@@ -72,8 +78,6 @@ def mutations(switches: Mapping[str, Iterable[Flow]]) -> Iterator[Mutation]:
 def _mutations(host: str, flows: tuple[Flow, ...], seen: Counter[object]) -> Iterator[Mutation]:
     targets = _targets(flows)
     for flow in sorted(flows, key=lambda flow: (flow.table, -flow.priority, not _is_shared(flow))):
-        if flow.table in ENDS:
-            continue  # what comes there is dead, and only counted
         shape = _shape(flow)
         seen[shape] += 1
         if seen[shape] > 1:
@@ -98,8 +102,9 @@ def _shape(flow: Flow) -> object:
     assert known is not None
     owner, reason = known
     tests = tuple((one.field, one.mask, one.value if one.gives & ~Fact.USES_LAYER_4 else 0) for one in flow.match.tests)
-    actions = tuple((type(one), one.table if isinstance(one, Goto | Resubmit) else 0) for one in flow.actions)
-    return (flow.table, flow.priority, owner.app, owner.kind, reason, tests, actions)
+    actions = tuple((type(one), getattr(one, "table", None), getattr(one, "same", ())) for one in flow.actions)
+    why = reason if flow.table not in ENDS else None
+    return (flow.table, flow.priority, owner.app, owner.kind, why, tests, actions)
 
 
 def _targets(flows: Iterable[Flow]) -> dict[int, int]:
@@ -119,14 +124,13 @@ def _ways(flow: Flow, targets: dict[int, int]) -> Iterator[Way]:
     yield from _matches(flow)
     yield "comes first", lambda: _with(flow, priority=FIRST_OF_ALL)
     yield "comes last", lambda: _with(flow, priority=1)
-    if flow.drops:
-        # Its actions only count it.
+    if not flow.drops:
+        yield "drops", lambda: _with(flow, actions=(), cookie=flow.cookie | Reason.MISS << 32)
+    elif flow.table not in ENDS:
         beyond = targets.get(flow.table, Table.OUTPUT)
         yield "lets pass", lambda: _with(flow, actions=(Goto(beyond),), cookie=flow.cookie & ~(0xFF << 32))
-        return
-    yield "drops", lambda: _with(flow, actions=(), cookie=flow.cookie | Reason.MISS << 32)
     for at, action in enumerate(flow.actions):
-        name = type(action).__name__
+        name = f"{'clone' if isinstance(action, Clone) else action.named_text()} (no. {at + 1})"
         yield f"lacks {name}", lambda at=at: _with(flow, actions=(*flow.actions[:at], *flow.actions[at + 1 :]))
         for what, other in _others(flow, action):
             yield (
@@ -157,11 +161,11 @@ def _matches(flow: Flow) -> Iterator[Way]:
             if not slots:
                 mask = one.mask & ~bit
                 yield (
-                    f"ignores a bit of {name}",
+                    f"ignores bit {bit.bit_length() - 1} of {name}",
                     lambda one=one, mask=mask, rest=rest: _with(flow, match=_also(rest, one, one.value & mask, mask)),
                 )
             yield (
-                f"has another {name}",
+                f"has another {name} (bit {bit.bit_length() - 1})",
                 lambda one=one, bit=bit, rest=rest: _with(flow, match=_also(rest, one, one.value ^ bit, one.mask)),
             )
 
@@ -173,24 +177,19 @@ def _also(rest: tuple[Test, ...], one: Test, value: int, mask: int) -> Match:
 def _others(flow: Flow, action: Action) -> Iterator[tuple[str, Callable[[], tuple[Action, ...]]]]:
     """What may stand there instead of `action`."""
     match action:
-        case Goto() | Resubmit():
+        case Goto() | Resubmit() if action.table not in ENDS:
             for table in _wrong_tables(flow.table, action.table):
                 yield f"goes to {table.name} by", lambda table=table: (type(action)(table),)
         case Load() | SetField():
             yield "has another value in", lambda: (replace(action, value=action.value ^ 1),)
         case Output():
             for port in (PATCH, TUNNEL):
-                yield "has another port in", lambda port=port: (Output(port),)
+                yield f"has port {port} in", lambda port=port: (Output(port),)
             yield "sends twice by", lambda: (action, action)
         case OutputInPort():
             yield "sends to a port by", lambda: (Output(1),)
         case Move():
             yield "is turned round in", lambda: (Move(action.target, action.source),)
-        case Clone():
-            for at, one in enumerate(action.actions):
-                rest = (*action.actions[:at], *action.actions[at + 1 :])
-                if rest:
-                    yield f"lacks {type(one).__name__} in", lambda rest=rest: (Clone(rest),)
         case PushVlan():
             yield "does twice", lambda: (action, action)
         case PopVlan():
@@ -198,8 +197,25 @@ def _others(flow: Flow, action: Action) -> Iterator[tuple[str, Callable[[], tupl
         case Conjunction():
             yield "has another number in", lambda: (replace(action, id=action.id ^ 1),)
             yield "has another clause in", lambda: (replace(action, clause=action.clauses + 1 - action.clause),)
-        case Controller():
+        case Controller() if flow.table not in ENDS:
             yield "sends on by", lambda: (Goto(Table.SWITCHING),)
+        case Meter():
+            yield "has another number in", lambda: (Meter(action.id ^ 1),)
+        case Clone():
+            yield "is no clone by", lambda: action.actions
+            for at in range(len(action.actions)):
+                rest = (*action.actions[:at], *action.actions[at + 1 :])
+                lost = action.actions[at].named_text()
+                yield f"lacks {lost} (no. {at + 1}) in", lambda rest=rest: (Clone(rest),)
+        case Learn():
+            for at in range(len(action.same)):
+                rest = (*action.same[:at], *action.same[at + 1 :])
+                yield f"lacks no. {at + 1} in", lambda rest=rest: (replace(action, same=rest),)
+            for table in ENDS - {action.table}:
+                yield f"learns in {table.name} by", lambda table=table: (replace(action, table=table),)
+            yield "learns below by", lambda: (replace(action, priority=flow.priority),)
+            yield "has another cookie in", lambda: (replace(action, cookie=action.cookie ^ 1 << REASON_BIT),)
+            yield "never forgets by", lambda: (replace(action, idle_s=0, hard_s=0),)
         case Ct():
             yield "has zone 0 in", lambda: (replace(action, zone=0),)
             yield "has one zone for all in", lambda: (replace(action, zone=77),)

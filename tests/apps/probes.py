@@ -9,17 +9,34 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import chain, islice
 from random import Random
 
-from sdnctl.flows.action import Conjunction
+from sdnctl.apps import meters, port_security, statistics
+from sdnctl.apps.meters import MeterKind
+from sdnctl.flows.action import Conjunction, Learn, Meter
 from sdnctl.flows.connections import EST_FLAG, INV_FLAG, NEW_FLAG, REL_FLAG, RPL_FLAG, TRK_FLAG, always
-from sdnctl.flows.fields import Field
+from sdnctl.flows.fields import Field, Part
 from sdnctl.flows.flow import Flow
-from sdnctl.flows.oxm import VLAN_TAG
+from sdnctl.flows.instruction import part_of
+from sdnctl.flows.match import Match, match_of
+from sdnctl.flows.oxm import VLAN_TAG, test
 from sdnctl.flows.packet import WITHIN, Packet
-from sdnctl.flows.pipeline import Table
-from sdnctl.flows.registers import FILTERING, FROM_PORT, GROUP, NETWORK, TO_PORT
-from sdnctl.flows.simulate import Tables
+from sdnctl.flows.pipeline import ENDS, Reason, Side, Table, read_cookie
+from sdnctl.flows.registers import (
+    ADDRESS,
+    ADDRESS_IS_6,
+    DROP_REASON,
+    DROP_SIDE,
+    FILTERING,
+    FROM_PORT,
+    GROUP,
+    NETWORK,
+    TO_PORT,
+    Slot,
+)
+from sdnctl.flows.simulate import Step, Tables
+from sdnctl.flows.wire import encode
 from sdnctl.model.addresses import link_local
 from sdnctl.model.ip_group import VRRP
 from sdnctl.model.network import NetworkType
@@ -27,21 +44,22 @@ from sdnctl.model.security import Direction
 from sdnctl.model.views import Filtering, Source
 from tests.apps import promise
 from tests.apps.clouds import PATCH, TUNNEL, Cloud, Guest, endpoint
-from tests.apps.mutations import Mutation, overlaps
-from tests.apps.packets import ARP, BROADCAST, ICMP6, IPV4, IPV6, NA, NS, RARP, mac
+from tests.apps.mutations import Mutation
+from tests.apps.packets import ALL_NODES, ARP, BROADCAST, ICMP6, IPV4, IPV6, NA, NS, RARP, mac
+from tests.apps.regions import STRAY, Difference, Regions
 from tests.apps.simulated import Fate, Simulated
 from tests.apps.traffic import Traffic, possible
 
 STATES = (EST_FLAG, EST_FLAG | RPL_FLAG, REL_FLAG | NEW_FLAG, REL_FLAG | RPL_FLAG, INV_FLAG)
 MARKS = (0, promise.MARK_CUT, promise.MARK_KEEP, promise.MARK_ALIVE)
-SAME_ORDER = "no flow that says otherwise stands between the two priorities"
-DROPPED = "what it concerns is dropped all the same, and perhaps counted under another reason"
-UNREACHED = "nothing ever comes there"
-SAME_WAYS = "no packet meets another flow"
+HARMLESS = "all packets that can come there are treated as before"
+DROPPED = "such packets are dropped as before, and counted for the same port, only under another reason"
 AIMED = 4
 """Packets aimed at each flow."""
-ENOUGH = 40
-"""So many packets that are treated rightly by a broken flow, and it counts as not noticed."""
+WITNESSES, MOST_WITNESSES, WITNESSES_EACH = 60, 480, 6
+"""Packets made for a broken flow of which no other one tells: at least, at most, and of each port at least."""
+MOST_OF_ONE = 4
+"""So many of packets that meet the same two flows, before those that meet others."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +85,12 @@ class Probe:
             told = promise.received(cloud, self.host, self.packet, self.state, self.mark)
         if fate.promise != told:
             return f"{self.packet!r}: {fate.promise} and not {told}"
-        return badly_said(cloud, guest, self.packet, fate)
+        return (
+            badly_said(cloud, guest, self.packet, fate)
+            or badly_counted(self.packet, fate)
+            or badly_metered(cloud, self.packet, fate)
+            or badly_remembered(cloud, self.packet, self.state, self.mark, fate)
+        )
 
 
 def badly_said(cloud: Cloud, guest: Guest | None, packet: Packet, fate: Fate) -> str:
@@ -78,6 +101,10 @@ def badly_said(cloud: Cloud, guest: Guest | None, packet: Packet, fate: Fate) ->
             return f"{packet!r}: arrives as {copy.on_the_wire()!r}"
     if fate.stray:
         return f"{packet!r}: leaves by {fate.stray}"
+    for visit in fate.journey.visits:
+        for back in visit.outcome.withheld if visit.outcome else ():
+            if back.ofport in (TUNNEL, PATCH):
+                return f"{packet!r}: goes back to where it came from"
     for copy in fate.outside:
         tag = 0x1000 | guest.net.segment if guest and guest.net.segment else 0
         if copy.on_the_wire() != own.changed({Field.VLAN_VID: tag}):
@@ -88,7 +115,8 @@ def badly_said(cloud: Cloud, guest: Guest | None, packet: Packet, fate: Fate) ->
             return f"{packet!r}: is answered {fate.answers} and not {told}"
     if wrong := badly_tracked(cloud, packet, fate):
         return wrong
-    return "" if fate.punts <= 1 else f"{packet!r}: is punted {fate.punts} times"
+    often = max(fate.punts, fate.blamed, fate.reported)
+    return "" if often <= 1 else f"{packet!r}: is punted or counted {often} times"
 
 
 def badly_tracked(cloud: Cloud, packet: Packet, fate: Fate) -> str:
@@ -107,6 +135,120 @@ def badly_tracked(cloud: Cloud, packet: Packet, fate: Fate) -> str:
         is_own = promise.is_own_business(Direction.INGRESS, packet)
         if number in hosts and (hosts[number], number) not in zones and not is_own:
             return f"{packet!r}: not tracked in the zone of {number}"
+    return ""
+
+
+def badly_counted(packet: Packet, fate: Fate) -> str:
+    """What is wrong with how it is counted and shown, beside for whom."""
+    for visit in fate.journey.visits:
+        steps = visit.outcome.steps if visit.outcome else ()
+        for step in steps:
+            if step.reason is Reason.MISS:
+                return f"{packet!r}: table {step.table} does not know it"
+            if step.reason is Reason.ELSEWHERE and visit.outcome and visit.outcome.outputs:
+                return f"{packet!r}: is not for somebody elsewhere"
+            if step.table in ENDS:
+                is_observed = step.table == Table.OBSERVED
+                said = Reason.OBSERVED if is_observed else read(step.packet, DROP_REASON)
+                for flow in (step.flow,) if is_observed else (steps[step.parent].flow, step.flow):
+                    known = read_cookie(flow.cookie) if flow is not None else None
+                    if known is None or known[1] != said:
+                        return f"{packet!r}: dropped for {said}: counted by {flow}"
+                if wrong := badly_learned(step, said):
+                    return f"{packet!r}: dropped for {said}: {wrong}"
+        for punt in visit.outcome.punts if visit.outcome else ():
+            step = steps[punt.step]
+            meter = Meter(meters.SAMPLES) if step.table == Table.SAMPLED else meters.punt(packet[Field.IN_PORT])
+            if step.flow is None or step.flow.actions[0] != meter:
+                return f"{packet!r}: shown to the controller without {meter}"
+    return ""
+
+
+def read(packet: Packet, slot: Slot) -> int:
+    return (packet[slot.field] & slot.mask) >> slot.low
+
+
+def badly_learned(step: Step, reason: int) -> str:
+    """What is wrong with what the switch learns in one of the tables in which everything ends."""
+    assert step.flow is not None
+    learns = [one for one in step.flow.actions if isinstance(one, Learn)]
+    side = Side(read(step.packet, DROP_SIDE))
+    number = step.packet[Field.IN_PORT] if side is Side.FROM else read(step.packet, TO_PORT)
+    same: set[Slot | Field] = {DROP_REASON, DROP_SIDE, Field.IN_PORT if side is Side.FROM else TO_PORT}
+    lasts = (0, 0)
+    if step.table == Table.SAMPLED:
+        same, lasts = {DROP_REASON, Field.IN_PORT}, (statistics.QUIET_S, 0)
+    elif step.table == Table.OBSERVED:
+        same, lasts = {ADDRESS, ADDRESS_IS_6, Field.IN_PORT}, (0, port_security.AGAIN_S)
+        is_6 = step.packet[Field.ETH_TYPE] == IPV6
+        said = step.packet[Field.IPV6_SRC if is_6 else Field.ARP_SPA] & ADDRESS.limit
+        if (read(step.packet, ADDRESS), read(step.packet, ADDRESS_IS_6)) != (said, is_6):
+            return "takes it for another address"
+    for learn in learns:
+        learned = Flow(learn.table, learn.priority, same_as(step.packet, learn.same), (), learn.cookie)
+        is_known = statistics.learned_about(encode(learned)) == (side, number, reason)
+        if not is_known or set(learn.same) != same or (learn.idle_s, learn.hard_s) != lasts:
+            return f"learns {learned}"
+        if learn.table != step.table or learn.priority <= step.flow.priority:
+            return f"meets {learned} never"
+    return "" if len(learns) == 1 else "learns nothing"
+
+
+def same_as(packet: Packet, places: Iterable[Slot | Field | Part]) -> Match:
+    """What a flow asks about that is learned of the packet."""
+    masks: dict[Field, int] = {}
+    for place in places:
+        part = part_of(place)
+        masks[part.field] = masks.get(part.field, 0) | (1 << part.width) - 1 << part.low
+    return match_of(test(field, packet[field] & mask, mask) for field, mask in sorted(masks.items()))
+
+
+def badly_metered(cloud: Cloud, packet: Packet, fate: Fate) -> str:
+    """Where something leaves that has not passed the limits of who sent it and of who gets it, once each.
+
+    Nobody's own copies, which Open vSwitch leaves out, count for what he may receive.
+    """
+    guests = {(str(one.host), one.number): one for one in cloud.guests}
+    for visit in fate.journey.visits:
+        came = visit.packet[Field.IN_PORT]
+        assert visit.outcome is not None
+        for sent in (*visit.outcome.outputs, *visit.outcome.withheld):
+            flows = [step.flow for step in visit.outcome.path(sent.step)]
+            passed = [one.id for flow in flows if flow for one in flow.actions if isinstance(one, Meter)]
+            sender, receiver = guests.get((visit.host, came)), guests.get((visit.host, sent.ofport))
+            told: list[int] = []
+            if sender is not None and not (sent.ofport == came and sent in visit.outcome.outputs):
+                limits = sender.qos.from_bandwidth, sender.qos.from_packets
+                kinds = MeterKind.FROM_BANDWIDTH, MeterKind.FROM_PACKETS
+                told += (meters.meter_id(came, kind) for kind, one in zip(kinds, limits, strict=True) if one)
+            if receiver is not None and sent.ofport != came:
+                limits = receiver.qos.to_bandwidth, receiver.qos.to_packets
+                kinds = MeterKind.TO_BANDWIDTH, MeterKind.TO_PACKETS
+                told += (meters.meter_id(sent.ofport, kind) for kind, one in zip(kinds, limits, strict=True) if one)
+            if passed != told:
+                return f"{packet!r}: leaves by {sent.ofport} after the meters {passed} and not {told}"
+    return ""
+
+
+def badly_remembered(cloud: Cloud, packet: Packet, state: int, mark: int, fate: Fate) -> str:
+    """What a tracker was told that is not so.
+
+    A connection that is allowed is remembered once, with what becomes of it without the rule; of one that is not, only
+    that it is over if there was one.
+    """
+    guests = {one.number: one for one in cloud.guests}
+    sender = guests.get(packet[Field.IN_PORT])
+    for visit in fate.journey.visits:
+        for commit in visit.outcome.commits if visit.outcome else ():
+            guest = guests[commit.zone]
+            way = Direction.EGRESS if guest == sender else Direction.INGRESS
+            told = {promise.MARK_CUT} if mark == promise.MARK_ALIVE else set()
+            if promise.may(cloud, guest, way, packet):
+                is_kept = any(one.keeps for one in promise.allowing(cloud, guest, way, packet))
+                now = promise.MARK_KEEP if is_kept else promise.MARK_ALIVE
+                told = {now} if mark != promise.MARK_ALIVE else set()
+            if commit.mark not in told or state & (RPL_FLAG | REL_FLAG | INV_FLAG):
+                return f"{packet!r}: remembered as {commit.mark} in zone {commit.zone}"
     return ""
 
 
@@ -204,10 +346,16 @@ class Probes:
         self._random = Random(seed)
         matrix = list(self._matrix())
         found: list[Probe | Conversation] = [*matrix, *self._conversations(matrix)]
-        found += (*self._traffic(count), *self._impersonations(), *self._aimed())
+        found += (*self._traffic(count), *self._impersonations(), *self._aimed(), *self._detections())
         self.probes: list[Probe | Conversation] = []
+        self.regions = {
+            name: Regions(cloud, int(name), tuple(one.flows)) for name, one in self.simulated.by_host.items()
+        }
+        self._without_rules = {host: frozenset(one.flows) for host, one in self.bare.by_host.items()}
+        self._ways: list[int] = []
+        """For each probe, which flows it meets."""
         self._by_flow: dict[tuple[str, Flow], dict[int, None]] = {}
-        self._by_table: dict[tuple[str, int], dict[tuple[Packet, Flow | None], dict[int, None]]] = {}
+        self._by_table: dict[tuple[str, int], dict[Flow | None, dict[Packet, dict[int, None]]]] = {}
         for one in found:
             self._add(one)
         for one in tuple(self._near_misses()):
@@ -216,13 +364,16 @@ class Probes:
     def _add(self, probe: Probe | Conversation) -> None:
         number = len(self.probes)
         self.probes.append(probe)
+        way: list[object] = []
         for fate in probe.fates(self.simulated, self.bare):
             for visit in fate.journey.visits:
                 for step in visit.outcome.steps if visit.outcome else ():
+                    way.append(step.flow)
                     if step.flow is not None:
                         self._by_flow.setdefault((visit.host, step.flow), {})[number] = None
                     at = self._by_table.setdefault((visit.host, int(step.table)), {})
-                    at.setdefault((step.packet, step.flow), {})[number] = None
+                    at.setdefault(step.flow, {}).setdefault(step.packet, {})[number] = None
+        self._ways.append(hash(tuple(way)))
 
     # --- which packets ------------------------------------------------------------------------------------------
 
@@ -250,6 +401,17 @@ class Probes:
                             made = _packet(fields | {Field.IN_PORT: other.number, Field.ETH_TYPE: kind})
                             if made is not None:
                                 yield Probe(host, made)
+
+    def _detections(self) -> Iterator[Probe]:
+        """Every guest asks whether somebody else has an address of its own; also as if through a router."""
+        for guest in self.cloud.guests:
+            for source in self.cloud.sources(guest):
+                if source.version == 6:
+                    asks = {Field.ETH_TYPE: IPV6, Field.IPV6_DST: ALL_NODES, Field.IP_PROTO: ICMP6}
+                    asks |= {Field.ICMP6_TYPE: NS, Field.ICMP6_CODE: 0, Field.ND_TARGET: source.address}
+                    frame = {Field.IN_PORT: guest.number, Field.ETH_SRC: source.mac, Field.ETH_DST: BROADCAST}
+                    for hops in (255, 64):
+                        yield Probe(guest.host, Packet.of(frame | asks | {Field.IP_TTL: hops}))
 
     def _claims(self, traffic: Traffic, host: int, guest: Guest, victim: Guest, own: int) -> Iterator[Probe]:
         """One who is himself by MAC, and somebody else by what he says."""
@@ -393,74 +555,142 @@ class Probes:
     # --- what they notice ---------------------------------------------------------------------------------------
 
     def notice(self, mutation: Mutation) -> tuple[bool, str]:
-        """Whether the mutation shows, and how; or why it need not."""
-        host, flow, broken = mutation.host, mutation.flow, mutation.broken
-        also = () if broken is None else (broken,)
-        tables = self.simulated.by_host[host].changed((flow,), also)
-        simulated = self.simulated.with_tables(host, tables)
-        bare = self.bare
-        if flow in set(bare.by_host[host].flows):
-            bare = bare.with_tables(host, bare.by_host[host].changed((flow,), also))
-        concerned = self._concerned(mutation, tables)
-        for number in concerned:
-            wrong = self.probes[number].wrong(simulated, bare)
-            if wrong:
+        """Whether the mutation shows, and how; or what proves that it cannot, and "" if nothing does."""
+        broken = self._broken(mutation)
+        for number in self._concerned(mutation, broken[0].by_host[mutation.host]):
+            if wrong := self.probes[number].wrong(*broken):
                 return True, wrong
-        is_moved = broken is not None and (broken.match, broken.actions) == (flow.match, flow.actions)
-        if is_moved and not self._stands_between(mutation):
-            return False, SAME_ORDER
-        if not concerned:
-            return False, UNREACHED if (host, flow) not in self._by_flow else SAME_WAYS
-        if all(self._comes_to_nothing(number) for number in concerned):
-            return False, DROPPED
-        return False, ""
+        regions, parts = self.regions[mutation.host], self._visible(mutation)
+        first = list(islice(parts, MOST_WITNESSES))
+        for probe in self._witnesses(int(mutation.host), first):
+            if wrong := probe.wrong(*broken):
+                return True, wrong
+        if not any(map(regions.can_come, chain(first, parts))):
+            return False, HARMLESS
+        if mutation.flow.table in ENDS or self._is_visible(mutation, with_reasons=False):
+            return False, ""
+        return False, DROPPED
 
-    def _stands_between(self, mutation: Mutation) -> bool:
-        """Whether a flow with other actions, and packets in common, has a priority between the old and the new one."""
-        flow, broken = mutation.flow, mutation.broken
-        assert broken is not None
-        low, high = sorted((flow.priority, broken.priority))
-        return any(
-            low <= one.priority <= high
-            and one.table == flow.table
-            and one != flow
-            and one.actions != flow.actions
-            and overlaps(one.match, flow.match)
-            for one in self.simulated.by_host[mutation.host].flows
+    def proves(self, mutation: Mutation) -> bool:
+        """Whether it is proved that no packet is treated otherwise by the broken flow."""
+        return not self._is_visible(mutation)
+
+    def _is_visible(self, mutation: Mutation, *, with_reasons: bool = True) -> bool:
+        can_come = self.regions[mutation.host].can_come
+        return any(map(can_come, self._visible(mutation, with_reasons=with_reasons)))
+
+    def _visible(self, mutation: Mutation, *, with_reasons: bool = True) -> Iterator[Difference]:
+        """Packets for whom it may make a difference; first some of each kind."""
+        regions = self.regions[mutation.host]
+        differences = list(regions.differences(mutation.flow, mutation.broken))
+        Random(len(differences)).shuffle(differences)
+        rest: list[Difference] = []
+        for one in differences:
+            parts = regions.visible(one, with_reasons=with_reasons)
+            yield from parts[:MOST_OF_ONE]
+            rest += parts[MOST_OF_ONE:]
+        yield from rest
+
+    def _broken(self, mutation: Mutation) -> tuple[Simulated, Simulated]:
+        """The cloud with the broken flow, and the one without rules."""
+        host, flow = mutation.host, mutation.flow
+        also = () if mutation.broken is None else (mutation.broken,)
+        simulated, bare = (
+            one.with_tables(host, one.by_host[host].changed((flow,), also)) for one in (self.simulated, self.bare)
         )
+        return simulated, bare if flow in self._without_rules[host] else self.bare
 
-    def _comes_to_nothing(self, number: int) -> bool:
-        probe = self.probes[number]
-        if isinstance(probe, Conversation):
-            return False
-        return all(fate.promise == promise.NOTHING for fate in probe.fates(self.simulated, self.bare))
+    def _concerned(self, mutation: Mutation, tables: Tables) -> Iterator[int]:
+        """Probes that meet another flow now, or the same one with other actions: one of each way, the last ones first.
 
-    def _concerned(self, mutation: Mutation, tables: Tables) -> list[int]:
-        """Probes that meet another flow now, or the same one with other actions; few of very many."""
+        Those are near misses and aimed ones.
+        """
         flow, broken = mutation.flow, mutation.broken
-        found: dict[int, None] = {}
         joins = any(isinstance(one, Conjunction) for one in flow.actions)
-        at = self._by_table.get((mutation.host, int(flow.table)), {})
-        for (packet, hit), numbers in at.items():
-            is_near = joins or (broken is not None and _outdoes(broken, hit) and _fits(broken, packet))
-            if hit == flow or is_near:
+        ways: set[int] = set()
+        for hit, packets in self._by_table.get((mutation.host, int(flow.table)), {}).items():
+            is_near = joins or (broken is not None and _outdoes(broken, hit))
+            if hit != flow and not is_near:
+                continue
+            for packet in reversed(packets):
+                if hit != flow and not joins and broken is not None and not _fits(broken, packet):
+                    continue
                 now = tables.lookup(flow.table, packet)
-                if (now and now.actions) != (hit and hit.actions):
-                    found |= numbers
-        numbers = sorted(found, reverse=True)  # near misses and aimed ones first
-        conversations = [one for one in numbers if isinstance(self.probes[one], Conversation)]
-        rest = numbers[ENOUGH:]
-        return [*numbers[:ENOUGH], *conversations, *rest[:: max(1, len(rest) // ENOUGH)]]
+                if (now and now.actions) == (hit and hit.actions):
+                    continue
+                for number in reversed(packets[packet]):
+                    if self._ways[number] not in ways:
+                        ways.add(self._ways[number])
+                        yield number
+
+    def _witnesses(self, host: int, differences: list[Difference]) -> Iterator[Probe]:
+        """Packets that come from where it may make a difference."""
+        random = Random(len(differences))
+        traffic = Traffic(self.cloud, host, random)
+        if not differences:
+            return
+        by_port: dict[object, list[Difference]] = {}
+        for one in random.sample(differences, len(differences)):
+            ends = one.region.field(Field.IN_PORT), one.region.slot(TO_PORT)
+            by_port.setdefault(ends, []).append(one)
+        count = min(max(len(differences), WITNESSES), MOST_WITNESSES)
+        for at in range(count // len(by_port) + WITNESSES_EACH):
+            for some in by_port.values():
+                probe = self._witness(traffic, some[at % len(some)])
+                if probe is not None:
+                    yield probe
+
+    def _witness(self, traffic: Traffic, difference: Difference) -> Probe | None:
+        """A packet of the region; what the region does not say is as its sender would rightly say it."""
+        random, region = traffic.random, difference.region
+        came = {field: (value, mask) for field, value, mask in region.known()}
+        ofport = came[Field.IN_PORT][0] if Field.IN_PORT in came else None
+        guests = {one.number: one for one in self.cloud.guests}
+        to, key = region.slot(TO_PORT), region.slot(NETWORK)
+        receiver = guests.get(to or 0)
+        if ofport in guests:
+            sender = guests[ofport]
+            receiver = receiver or self._neighbour(sender)
+        else:
+            members = [one for one in self.cloud.guests if not key or one.net.key == key]
+            receiver = receiver or random.choice([one for one in members if one.host == traffic.host])
+            sender = self._neighbour(receiver)
+        own, mask = came.get(Field.ETH_SRC, (0, 0))
+        if mask != Field.ETH_SRC.full:
+            own = random.choice(sorted(sender.macs) if random.random() < 0.5 else traffic.macs)
+        fields = traffic.anything(sender, receiver, own, came.get(Field.ICMP6_TYPE, (0, 0))[0])
+        place = sender.host
+        if ofport in (TUNNEL, PATCH, STRAY):
+            place = traffic.host
+            fields[Field.IN_PORT] = STRAY
+            if ofport != STRAY:
+                there = next(one for one in self.cloud.hosts if one != place)
+                fields |= entering(receiver, there)
+        for field, (value, mask) in came.items():
+            fields[field] = fields.get(field, 0) & ~mask | value
+        if not fields[Field.ETH_TYPE]:
+            fields[Field.ETH_TYPE] = 0x88CC
+        packet = _packet(fields)
+        if packet is None:
+            return None
+        state, known = region.field(Field.CT_STATE)
+        mark, _ = region.field(Field.CT_MARK)
+        return Probe(place, packet, state & ~TRK_FLAG if known and state else NEW_FLAG, mark)
 
 
 def outside(packet: Packet, receiver: Guest, host: int) -> Packet:
     """The packet as it would come to the receiver's host from `host`, whoever sent it."""
+    return packet.changed(entering(receiver, host))
+
+
+def entering(receiver: Guest, host: int) -> dict[Field, int]:
+    """Where something for the receiver comes in at its host, from `host`."""
     net = receiver.net
     if net.type is NetworkType.VXLAN:
         there = {Field.IN_PORT: TUNNEL, Field.TUN_ID: net.segment or 0}
-        return packet.changed(there | {Field.TUN_SRC: endpoint(host), Field.TUN_DST: endpoint(receiver.host)})
+        return there | {Field.TUN_SRC: endpoint(host), Field.TUN_DST: endpoint(receiver.host)}
     tag = VLAN_TAG | net.segment if net.segment is not None else 0
-    return packet.changed({Field.IN_PORT: PATCH, Field.VLAN_VID: tag})
+    return {Field.IN_PORT: PATCH, Field.VLAN_VID: tag}
 
 
 def services(sender: Guest, receiver: Guest) -> Iterator[Packet]:

@@ -42,11 +42,19 @@ class Promise:
     """Who gets a copy, one each, sorted."""
     outside: bool = False
     """Whether it goes to the provider's network, where others may be that are none of ours."""
+    tunnelled: tuple[int, ...] = ()
+    """Hosts that get a copy by tunnel."""
     answered: bool = False
     punted: bool = False
     """A copy comes to the controller, for it to act on."""
     observed: bool = False
     """A copy comes to the controller, which reads the sender's address off it."""
+    blamed: bool = False
+    """Whether it is counted as dropped for the guest that sent it."""
+    reported: bool = False
+    """Whether it is shown to the controller as a forged one."""
+    refused: tuple[int, ...] = ()
+    """Who does not get it because of the own security groups; it is counted for each."""
 
 
 NOTHING = Promise()
@@ -79,6 +87,17 @@ def is_ethernet(packet: Packet) -> bool:
     reserved = packet[Field.ETH_DST] & 0xFFFFFFFFFFF0 == 0x0180C2000000
     hidden = packet[Field.ETH_TYPE] in (0x05FF, 0x8100, 0x88A8, 0x9100)
     return not reserved and not packet[Field.ETH_SRC] >> 40 & 1 and not hidden
+
+
+def is_forged(cloud: Cloud, guest: Guest, packet: Packet) -> bool:
+    """Whether a packet that may not be sent is one that nobody sends by mistake: it makes a security event."""
+    if packet[Field.ETH_DST] & 0xFFFFFFFFFFF0 == 0x0180C2000000:
+        return False
+    own = packet[Field.ETH_SRC]
+    is_own = own in guest.macs or any(routed(cloud, guest, own, version) for version in (4, 6))
+    is_own = is_own or not (guest.filters and guest.filters.mac)
+    is_known = packet[Field.ETH_TYPE] in (ARP, RARP, IPV4, IPV6)
+    return is_known or not is_own or bool(packet[Field.VLAN_VID]) or not is_ethernet(packet)
 
 
 def owns(cloud: Cloud, guest: Guest, packet: Packet) -> bool:
@@ -406,14 +425,14 @@ def is_about(cloud: Cloud, guest: Guest, policy: GroupView, rule: GroupRule, oth
 def sent(cloud: Cloud, guest: Guest, packet: Packet, state: int = NEW_FLAG, mark: int = 0) -> Promise:
     """What becomes of a packet of `guest`."""
     if packet[Field.VLAN_VID] or not is_ethernet(packet) or not owns(cloud, guest, packet):
-        return NOTHING
+        return Promise(blamed=True, reported=is_forged(cloud, guest, packet))
     if packet[Field.ETH_TYPE] == IPV4 and is_udp(packet, 68, 67):
-        return Promise(punted=guest.dhcp)
+        return Promise(punted=guest.dhcp, blamed=not guest.dhcp)
     told = Promise(punted=is_heard(cloud, guest, packet), observed=is_observed(guest, packet))
     if answer(cloud, guest, packet) is not None:
         return replace(told, answered=True)
-    if not passes(cloud, guest, Direction.EGRESS, packet, state, mark):
-        return told
+    if not passes(cloud, guest, Direction.EGRESS, packet, state, mark) or is_between_clients(cloud, guest.net, packet):
+        return replace(told, blamed=True)
     is_provider = guest.net.type is not NetworkType.VXLAN
     here, leaves = switched(cloud, guest.host, guest.net, packet, is_local=True)
     found = {one.number: one for one in here}
@@ -423,8 +442,9 @@ def sent(cloud: Cloud, guest: Guest, packet: Packet, state: int = NEW_FLAG, mark
                 there, _ = switched(cloud, host, guest.net, packet, is_local=False)
                 found |= {one.number: one for one in there}
     found.pop(guest.number, None)
-    reached = let_in(cloud, found.values(), packet, state, mark)
-    return replace(told, guests=reached, outside=is_provider and leaves)
+    reached, refused = let_in(cloud, found.values(), packet, state, mark)
+    tunnelled = tunnelled_to(cloud, guest, packet) if leaves and not is_provider else ()
+    return replace(told, guests=reached, outside=is_provider and leaves, tunnelled=tunnelled, refused=refused)
 
 
 def received(cloud: Cloud, host: int, packet: Packet, state: int = NEW_FLAG, mark: int = 0) -> Promise:
@@ -433,13 +453,24 @@ def received(cloud: Cloud, host: int, packet: Packet, state: int = NEW_FLAG, mar
     if net is None or not is_ethernet(packet):
         return NOTHING
     found, _ = switched(cloud, host, net, packet, is_local=False)
-    return Promise(let_in(cloud, found, packet, state, mark))
+    guests, refused = let_in(cloud, found, packet, state, mark)
+    return Promise(guests, refused=refused)
 
 
-def let_in(cloud: Cloud, guests: Iterable[Guest], packet: Packet, state: int, mark: int) -> tuple[int, ...]:
-    """Those of `guests` that may get it."""
-    passing = (one.number for one in guests if passes(cloud, one, Direction.INGRESS, packet, state, mark))
-    return tuple(sorted(passing))
+def tunnelled_to(cloud: Cloud, guest: Guest, packet: Packet) -> tuple[int, ...]:
+    """The host of the one that has the destination MAC, or all others that have a port of the network."""
+    members = [one for one in cloud.guests if one.net == guest.net and one.host != guest.host]
+    owners = [one for one in cloud.guests if one.net == guest.net and packet[Field.ETH_DST] in one.macs]
+    return tuple(sorted({one.host for one in (owners if len(owners) == 1 else members)}))
+
+
+def let_in(
+    cloud: Cloud, guests: Iterable[Guest], packet: Packet, state: int, mark: int
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Those of `guests` that may get it, and the others."""
+    numbers = {one.number: passes(cloud, one, Direction.INGRESS, packet, state, mark) for one in guests}
+    passing = tuple(sorted(number for number, is_let_in in numbers.items() if is_let_in))
+    return passing, tuple(sorted(numbers.keys() - passing))
 
 
 def origin(cloud: Cloud, host: int, packet: Packet) -> Net | None:
@@ -472,7 +503,7 @@ def switched(cloud: Cloud, host: int, net: Net, packet: Packet, *, is_local: boo
     if net.isolated and not is_service(members, packet[Field.ETH_SRC]):
         # A client reaches service ports and nobody else.
         everybody = [one for one in here if one.service]
-        if not is_group and not is_service(members, packet[Field.ETH_DST]):
+        if is_between_clients(cloud, net, packet):
             return [], False
     if is_group or len(owners) > 1:
         return everybody, is_local
@@ -483,6 +514,13 @@ def switched(cloud: Cloud, host: int, net: Net, packet: Packet, *, is_local: boo
     # Nobody is known to have it. It may be behind an open port, or somewhere in the provider's network.
     has_open = any(one.is_open for one in members)
     return [one for one in here if one.is_open], is_local and (is_provider or has_open)
+
+
+def is_between_clients(cloud: Cloud, net: Net, packet: Packet) -> bool:
+    """Whether it goes from a client to somebody who is no service port, where clients are kept apart."""
+    members = [one for one in cloud.guests if one.net == net]
+    ends = packet[Field.ETH_SRC], packet[Field.ETH_DST]
+    return net.isolated and not ends[1] >> 40 & 1 and not any(is_service(members, one) for one in ends)
 
 
 def is_service(members: Iterable[Guest], address: int) -> bool:

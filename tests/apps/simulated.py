@@ -20,6 +20,7 @@ from sdnctl.flows.flow import Flow
 from sdnctl.flows.journey import Journey, Onward, Visit, across, follow, through_tunnel
 from sdnctl.flows.packet import Packet
 from sdnctl.flows.pipeline import ENDS, Reason, Table
+from sdnctl.flows.registers import DROP_SIDE, TO_PORT
 from sdnctl.flows.simulate import Sent, Tables
 from tests.apps.clouds import PATCH, TUNNEL, Cloud, endpoint, flows_of
 from tests.apps.promise import Promise
@@ -33,6 +34,8 @@ class Fate:
     copies: tuple[tuple[int, Packet], ...]
     """Guests it came out at, with what it looked like."""
     outside: tuple[Packet, ...]
+    tunnelled: tuple[int, ...]
+    """Hosts that it was sent to by tunnel."""
     answers: tuple[Packet, ...]
     """What went back to who sent it."""
     punts: int
@@ -40,11 +43,27 @@ class Fate:
     """An address that nobody gave was shown to the controller."""
     stray: tuple[tuple[int, Packet], ...]
     """What left by a port that is nobody's, or into a tunnel that ends nowhere."""
+    blamed: int
+    """How often it is counted as dropped for who sent it."""
+    reported: int
+    """How often it is shown to the controller as forged."""
+    refused: tuple[int, ...]
+    """For whom else it is counted as dropped."""
 
     @property
     def promise(self) -> Promise:
         guests = tuple(sorted(number for number, _ in self.copies))
-        return Promise(guests, bool(self.outside), bool(self.answers), bool(self.punts), self.observed)
+        return Promise(
+            guests,
+            bool(self.outside),
+            tuple(sorted(self.tunnelled)),
+            bool(self.answers),
+            bool(self.punts),
+            self.observed,
+            bool(self.blamed),
+            bool(self.reported),
+            tuple(sorted(self.refused)),
+        )
 
     @property
     def drops(self) -> list[tuple[str, Table, Reason]]:
@@ -130,12 +149,15 @@ class Simulated:
 
     def _fate(self, journey: Journey) -> Fate:
         hosts = {one.number: str(one.host) for one in self.cloud.guests}
-        endpoints = {endpoint(one) for one in self.cloud.hosts}
+        endpoints = {endpoint(one): str(one) for one in self.cloud.hosts}
         copies: list[tuple[int, Packet]] = []
         outside: list[Packet] = []
+        tunnelled: list[int] = []
         answers: list[Packet] = []
         stray: list[tuple[int, Packet]] = []
+        refused: list[int] = []
         punts: list[int] = []
+        blamed = reported = 0
         for visit, sent in _sent(journey):
             if sent.ofport == visit.packet[Field.IN_PORT]:
                 answers.append(sent.packet)
@@ -143,15 +165,38 @@ class Simulated:
                 outside.append(sent.packet)
             elif hosts.get(sent.ofport) == visit.host:
                 copies.append((sent.ofport, sent.packet))
-            elif sent.ofport != TUNNEL or sent.packet[Field.TUN_DST] not in endpoints - {endpoint(int(visit.host))}:
+            elif (
+                sent.ofport == TUNNEL and (other := endpoints.get(sent.packet[Field.TUN_DST], visit.host)) != visit.host
+            ):
+                tunnelled.append(int(other))
+            else:
                 stray.append((sent.ofport, sent.packet))
         for visit in journey.visits:
             outcome = visit.outcome
-            punts += [outcome.steps[one.step].table for one in outcome.punts] if outcome else []
+            is_sent_here = hosts.get(visit.packet[Field.IN_PORT]) == visit.host
+            tables = [outcome.steps[one.step].table for one in outcome.punts] if outcome else []
+            punts += tables
+            reported += is_sent_here and tables.count(Table.SAMPLED)
+            for step in outcome.steps if outcome else ():
+                if step.table == Table.DROPPED and step.packet[DROP_SIDE.field] & DROP_SIDE.mask:
+                    refused.append(step.packet[TO_PORT.field])
+                elif is_sent_here:
+                    blamed += step.table == Table.DROPPED
         # Samples of what is dropped are no answer to anything.
         acted_on = sum(table not in ENDS for table in punts)
-        observed = Table.OBSERVED in punts
-        return Fate(journey, tuple(copies), tuple(outside), tuple(answers), acted_on, observed, tuple(stray))
+        return Fate(
+            journey,
+            tuple(copies),
+            tuple(outside),
+            tuple(tunnelled),
+            tuple(answers),
+            acted_on,
+            Table.OBSERVED in punts,
+            tuple(stray),
+            blamed,
+            reported,
+            tuple(refused),
+        )
 
 
 def _sent(journey: Journey) -> Iterator[tuple[Visit, Sent]]:

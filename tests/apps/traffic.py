@@ -119,11 +119,14 @@ class Traffic:
         yield Packet.of(possible(said | {Field.ICMP6_TYPE: NS, Field.ND_SLL: own}))
         yield Packet.of(possible(said | {Field.ICMP6_TYPE: NA, Field.ND_TLL: own}))
 
-    def everything(self, sender: Guest, receiver: Guest, own: int) -> Fields:
-        """Rightful values of the MAC `own` for all fields at once, of which a packet has what goes with its types."""
+    def everything(self, sender: Guest, receiver: Guest, own: int, kind: int | None = None) -> Fields:
+        """Rightful values of the MAC `own` for all fields at once, of which a packet has what goes with its types.
+
+        `kind` is the type of ICMPv6.
+        """
         random = self.random
         theirs = random.choice(sorted(receiver.macs))
-        kind = random.choice((NS, NA))
+        kind = kind or random.choice((NS, NA))
         own4, own6 = self._own(sender, 4, own), self._own(sender, 6, own)
         their4, their6 = random.choice(self._known(receiver, 4) or [0]), random.choice(self._known(receiver, 6))
         ports = {one: random.choice(PORTS) for pair in _PORTS.values() for one in pair}
@@ -135,6 +138,17 @@ class Traffic:
             Field.ND_TARGET: own6 if kind == NA else their6, Field.ND_SLL: own, Field.ND_TLL: own,
             Field.ARP_OP: 1, Field.ARP_SHA: own, Field.ARP_SPA: own4, Field.ARP_TPA: their4,
         }  # fmt: skip
+
+    def anything(self, sender: Guest, receiver: Guest, own: int, kind: int | None) -> Fields:
+        """The same, sometimes of one kind of packet in particular, or with one value that is not rightful."""
+        fields = self.everything(sender, receiver, own, kind)
+        if not sender.net.subnet:
+            fields |= {Field.ARP_SPA: v4(sender.number), Field.IPV6_SRC: v6(sender.number)}  # which nobody gave it
+        if self.random.random() < 0.3:
+            fields |= self._rightful(sender, receiver) | {Field.ETH_SRC: own}
+        if self.random.random() < 0.5:
+            self._change(fields)
+        return fields | {Field.IN_PORT: sender.number}
 
     def _beside(self, guest: Guest) -> list[Guest]:
         """Guests of the same network."""
