@@ -609,11 +609,16 @@ class Probes:
         joins = any(isinstance(one, Conjunction) for one in flow.actions)
         ways: set[int] = set()
         for hit, packets in self._by_table.get((mutation.host, int(flow.table)), {}).items():
-            is_near = joins or (broken is not None and _outdoes(broken, hit))
-            if hit != flow and not is_near:
+            if joins:
+                may_meet = [one for one in (flow, broken) if one is not None]
+            elif broken is not None and _outdoes(broken, hit):
+                may_meet = [broken]
+            elif hit == flow:
+                may_meet = []
+            else:
                 continue
             for packet in reversed(packets):
-                if hit != flow and not joins and broken is not None and not _fits(broken, packet):
+                if hit != flow and not any(_fits(one, packet) for one in may_meet):
                     continue
                 now = tables.lookup(flow.table, packet)
                 if (now and now.actions) == (hit and hit.actions):

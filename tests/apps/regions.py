@@ -382,7 +382,8 @@ class Regions:
         cubes = self._tables[int(flow.table)]
         flows = [one for one in self._flows_of(flow.table) if one != flow]
         new = self._cubes(flows if broken is None else [*flows, broken])
-        gone, added = [one for one in cubes if one not in set(new)], [one for one in new if one not in set(cubes)]
+        before, after = set(cubes), set(new)
+        gone, added = [one for one in cubes if one not in after], [one for one in new if one not in before]
         done: set[tuple[Region, Flow | None, Flow | None]] = set()
         for region in self.at(flow.table):
             for cube in (*gone, *added):
