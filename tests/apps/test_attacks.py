@@ -259,7 +259,7 @@ IPV6S = [
             FOREIGN6),
     ip_case("from a group", to6(4, 2, src=ALL_NODES), to6(4, 2, src=v6(200)), FOREIGN6, sender=4),
     ip_case("from ::1", to6(4, 2, src=1), to6(4, 2, src=v6(200)), FOREIGN6, sender=4),
-    ip_case("UDP from ::", to6(4, 2, src=0), to6(4, 2, src=v6(200)), FOREIGN6, sender=4),
+    Case("UDP from ::", to6(4, 2, src=0), Table.ND_SECURITY, FOREIGN6, to6(4, 2, src=v6(200)), sender=4),
     ip_case("fragment of a foreign source", multicast6(1, fragment_header(UDP, 9) + bytes(16), FRAGMENT, src=v6(6)),
             multicast6(1, fragment_header(UDP, 9) + bytes(16), FRAGMENT), FOREIGN6),
     ip_case("header chain cut off", to_all6(CUT, DESTINATION), to_all6(extension(UDP) + udp(1, 2), DESTINATION),
