@@ -110,7 +110,12 @@ def configure(guest: Guest, port: Json, network: Json) -> None:
 
 def flow_texts(controller: Controller, host: Host) -> set[str]:
     """The flows of a host, as they are installed; but those that Open vSwitch makes and forgets by itself."""
-    return {text for flow in controller.flows(host) if not _LEARNED.search(text := str(flow["flow"]))}
+    return set(flows_by_text(controller, host))
+
+
+def flows_by_text(controller: Controller, host: Host) -> dict[str, Json]:
+    """The same, each with what is told of it."""
+    return {text: flow for flow in controller.flows(host) if not _LEARNED.search(text := str(flow["flow"]))}
 
 
 def is_whole(controller: Controller) -> None:

@@ -9,10 +9,9 @@ from typing import Final
 
 import pytest
 
-from tests.net.support import Ears, add_guest, settle
+from tests.net.support import Ears, add_guest, flows_by_text, settle
 from tests.net.test_liberties import Liberties
-from topologies import Host, Vm, frames
-from topologies.controller import Controller, Json
+from topologies import Vm, frames
 from topologies.forgeries import FORGERIES, NOBODY
 from topologies.tenants import Tenants
 
@@ -129,10 +128,6 @@ def test_a_change_touches_the_flows_of_that_port_only(relaxed: Liberties) -> Non
         assert {host.name: set(flows_by_text(controller, host)) for host in (here, there)} == {
             host: set(flows) for host, flows in before.items()
         }
-
-
-def flows_by_text(controller: Controller, host: Host) -> dict[str, Json]:
-    return {str(flow["flow"]): flow for flow in controller.flows(host)}
 
 
 @pytest.mark.proves("S2", "S44")
