@@ -100,7 +100,10 @@ def build(controller: Controller, kind: str, wish: Json) -> Plaza:
     lab = controller.lab
     network = controller.create("network", name=kind, shared=True, **wish)
     number = 1 + list(KINDS).index(kind)
-    controller.create("subnet", network_id=network["id"], ip_version=4, cidr=f"10.9.{number}.0/24")
+    pools = [{"start": f"10.9.{number}.2", "end": f"10.9.{number}.249"}]
+    controller.create(
+        "subnet", network_id=network["id"], ip_version=4, cidr=f"10.9.{number}.0/24", allocation_pools=pools
+    )
     controller.create("subnet", network_id=network["id"], ip_version=6, cidr=f"2001:db8:9{number}::/64")
     places = {"red1": 0, "blue1": 0, "blue2": 1, "front": 0, "back": 1}
     guests = {

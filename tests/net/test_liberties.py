@@ -61,7 +61,8 @@ def liberties(one_for_all: Liberties) -> Liberties:
 def one_for_all(tenants: Tenants) -> Iterator[Liberties]:
     controller, (h1, h2) = tenants.controller, tenants.controller.lab.hosts
     network = controller.create("network", name="liberties")
-    controller.create("subnet", network_id=network["id"], ip_version=4, cidr="10.7.0.0/24")
+    pools = [{"start": "10.7.0.2", "end": "10.7.0.199"}]
+    controller.create("subnet", network_id=network["id"], ip_version=4, cidr="10.7.0.0/24", allocation_pools=pools)
     controller.create("subnet", network_id=network["id"], ip_version=6, cidr="2001:db8:77::/64")
     guests = [add_guest(controller, f"free{number}", host, network) for number, host in enumerate((h1, h1, h2))]
     with Ears(guests) as ears:
