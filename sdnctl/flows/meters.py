@@ -114,9 +114,9 @@ class MeterDrops(NamedTuple):
     bytes: int
 
 
-def meter_stats_request(id: int = ALL_METERS, xid: int = 0) -> bytes:  # noqa: A002
+def meter_stats_request(number: int = ALL_METERS, xid: int = 0) -> bytes:
     """Ask what one meter, or every one, has dropped."""
-    return message(MULTIPART_REQUEST, struct.pack("!HH4xI4x", MULTIPART_METER, 0, id), xid)
+    return message(MULTIPART_REQUEST, struct.pack("!HH4xI4x", MULTIPART_METER, 0, number), xid)
 
 
 def parse_meter_stats(body: bytes) -> Iterator[MeterDrops]:

@@ -130,8 +130,10 @@ class Limits:
             except SwitchRefusedError:
                 self._take(host_id, answer(), whose.get)
                 raise
-            self._take(host_id, answer(), whose.get)
-            self._book.begin_anew(host_id, begun)
+            try:
+                self._take(host_id, answer(), whose.get)
+            finally:
+                self._book.begin_anew(host_id, begun)
 
     def forget_port(self, port_id: str) -> None:
         self._book.forget_port(port_id)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from sdnctl import runtime
 from sdnctl.apps.meters import LAST_OFPORT, SAMPLES, MeterKind, meter_id, read_meter_id
-from sdnctl.errors import SwitchRefusedError
+from sdnctl.errors import HostGoneError, SwitchRefusedError
+from sdnctl.flows.wire import ALL_METERS
 from sdnctl.metrics import Metrics
 from sdnctl.sync.host import State
 from sdnctl.sync.limits import Dropped, LimitBook, Limits
@@ -277,3 +278,20 @@ def test_a_change_that_is_refused_counts_on(watch: Watch) -> None:
     watch.drop(RECEIVES, 1)
     watch.read()
     assert watch.packets() == {MeterKind.TO_BANDWIDTH: 6}
+
+
+def test_a_change_after_which_the_connection_is_lost_began_anew_all_the_same(watch: Watch) -> None:
+    class Lost(FakeSwitch):
+        def ask_meter_stats(self, number: int = ALL_METERS) -> Callable[[], list[bytes]]:
+            def answer() -> list[bytes]:
+                raise HostGoneError("lost")
+
+            return answer
+
+    watch.drop(RECEIVES, 5)
+    watch.read()
+    delta = Delta(meters_remove=[RECEIVES])
+    with pytest.raises(HostGoneError), watch.limits.changing("id-h1", Lost(), watch.task.tables, delta):
+        watch.switch.dropped[RECEIVES] = (9, 0)
+    watch.read()
+    assert watch.packets() == {MeterKind.TO_BANDWIDTH: 14}
