@@ -37,7 +37,6 @@ make no loop. Nor does a frame ever leave by the port it came in: Open vSwitch l
 
 A frame for a MAC that nobody is known to have can only be for a port whose MAC filter is off. Others do not get to
 see it, so no port can listen to what is meant for another one by waiting for frames whose receiver has just gone.
-On provider networks MACs on other hosts have a flow only if there is such a port; else they go the way of the unknown.
 """
 
 from __future__ import annotations

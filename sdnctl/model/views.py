@@ -170,8 +170,7 @@ class Station:
     """Where frames for one MAC of a network go.
 
     To a local port (`ofport`) or to another host (`is_remote`); if neither, several ports may use the MAC (an allowed
-    address pair) and frames for it are flooded. On flat and vlan networks without open ports, remote MACs have no
-    Station: what is not local goes out by the provider bridge.
+    address pair) and frames for it are flooded.
     """
 
     key: PortKey

@@ -80,22 +80,17 @@ def network_units(cloud: Cloud, network_id: str, host_id: str) -> Iterator[Unit]
         yield Unit(UnitKind.PORT, port_id)
     for port_id in index.known:
         yield Unit(UnitKind.NEIGHBOUR, port_id)
-    for number in station_macs(cloud, network_id):
+    groups = cloud.ip_groups_in.get(network_id, ())
+    virtual = {int(mac) for group_id in groups if (mac := cloud.ip_groups[group_id].virtual_mac) is not None}
+    for number in virtual.union(index.stations):
         yield Unit(UnitKind.STATION, network_id, number)
-    for group_id in cloud.ip_groups_in.get(network_id, ()):
+    for group_id in groups:
         yield Unit(UnitKind.IP_GROUP, group_id)
     for number in cloud.service_macs.get(network_id, ()):
         yield Unit(UnitKind.SERVICE_MAC, network_id, number)
     asked = {port_id for group_id in index.wanted.get(host_id, ()) for port_id in index.members.get(group_id, ())}
     for number in {number for port_id in asked for number in cloud.served[port_id].addresses}:
         yield Unit(UnitKind.MEMBER, network_id, number)
-
-
-def station_macs(cloud: Cloud, network_id: str) -> set[int]:
-    """Every MAC that a port of the network may use: its own, of address pairs, virtual ones."""
-    groups = cloud.ip_groups_in.get(network_id, ())
-    virtual = {int(mac) for group_id in groups if (mac := cloud.ip_groups[group_id].virtual_mac) is not None}
-    return virtual.union(cloud.indexes[network_id].stations)
 
 
 def view(cloud: Cloud, host_id: str, unit: Unit) -> View | None:
@@ -376,7 +371,7 @@ def _station(cloud: Cloud, host_id: str, network: Network, index: NetworkIndex, 
         filtering = _filtering(cloud, port.id)
         return Station(key=port.key, network=network.key, mac=mac, ofport=binding.ofport, filtering=filtering)
     if network.type is not NetworkType.VXLAN:
-        return Station(key=port.key, network=network.key, mac=mac, is_remote=True) if index.open_ports else None
+        return Station(key=port.key, network=network.key, mac=mac, is_remote=True)
     peer, facts = cloud.hosts[binding.host_id].tunnel_ip, cloud.facts.get(host_id)
     if peer is None or facts is None or facts.tunnel_ofport is None:
         return None

@@ -25,7 +25,7 @@ from sdnctl.model.addresses import sources_of
 from sdnctl.model.host import Host, HostFacts
 from sdnctl.model.ids import Revision
 from sdnctl.model.ip_group import IpGroup, vrrp_rules
-from sdnctl.model.network import Network, NetworkType, Subnet
+from sdnctl.model.network import Network, Subnet
 from sdnctl.model.port import DHCP_OWNER, Port
 from sdnctl.model.qos import QosPolicy
 from sdnctl.model.security import AddressGroup, SecurityGroup
@@ -396,11 +396,6 @@ class World:
         if hosts_before != hosts_after or was_open != bool(index.open_ports):
             for host_id in hosts_before | hosts_after:
                 self._mark(host_id, Unit(UnitKind.NETWORK, network_id))
-        network = self.networks.get(network_id)
-        if was_open != bool(index.open_ports) and network is not None and network.type is not NetworkType.VXLAN:
-            for mac in views.station_macs(self.cloud, network_id):
-                for host_id in hosts_before & hosts_after:
-                    self._mark(host_id, Unit(UnitKind.STATION, network_id, mac))
         for host_id in hosts_after - hosts_before:
             self.cloud.networks_on[host_id].add(network_id)
             for unit in list(views.network_units(self.cloud, network_id, host_id)):

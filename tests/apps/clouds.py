@@ -311,10 +311,8 @@ class Cloud:
                 yield station
             elif first.host == host:
                 yield replace(station, ofport=Ofport(first.number), filtering=first.filtering)
-            elif vxlan:
-                yield replace(station, is_remote=True, peer=endpoint(first.host))
-            elif any(guest.is_open for guest in members):
-                yield replace(station, is_remote=True)
+            else:
+                yield replace(station, is_remote=True, peer=endpoint(first.host) if vxlan else None)
 
     def _chunks(self, host: int, net: Net) -> Iterator[FloodChunk]:
         here = sorted(self.on(host, net), key=lambda one: one.number)
